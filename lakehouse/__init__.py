@@ -1,0 +1,1 @@
+"""The kernel of vinelake: settings, engine, tables, contracts, ledger, time, errors and the command line."""

@@ -1,0 +1,55 @@
+"""Errors that say what happened, where, and what to do about it."""
+
+from __future__ import annotations
+
+
+class VinelakeError(Exception):
+    """The root of every error vinelake raises on purpose.
+
+    `what` states the fact, `where` names the table, batch, file, row or step, `remedy` says what the
+    reader can do now.
+    """
+
+    def __init__(self, what: str, where: str | None = None, remedy: str | None = None) -> None:
+        self.what, self.where, self.remedy = what, where, remedy
+        super().__init__(what, where, remedy)
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  where:  {self.where}")
+        if self.remedy:
+            lines.append(f"  remedy: {self.remedy}")
+        return "\n".join(lines)
+
+
+class ConfigError(VinelakeError):
+    """A setting or argument is missing, ill-formed or contradicts another."""
+
+
+class ContractError(VinelakeError):
+    """A data contract is not valid, or does not fit what it describes."""
+
+
+class LandingError(VinelakeError):
+    """Received files cannot be taken in as they are."""
+
+
+class IntegrityError(VinelakeError):
+    """Stored bytes or counts differ from what was recorded of them."""
+
+
+class GateFailed(VinelakeError):
+    """A quality gate held its tables back; nothing of them was published."""
+
+
+class EngineError(VinelakeError):
+    """The Spark Connect engine cannot be started, reached or trusted."""
+
+
+class ServiceError(VinelakeError):
+    """A local service cannot be started, reached or stopped."""
+
+
+class ModelError(VinelakeError):
+    """A model cannot be trained, promoted or used."""

@@ -1,0 +1,110 @@
+"""Every setting of vinelake, typed, read once from the environment (`VINELAKE_…`) and passed on.
+
+Nothing else in the product reads the environment.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lakehouse.errors import ConfigError
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """One lakehouse: where it lives, how its engine and services are reached, who acts in it.
+
+    Paths are absolute; ports are on loopback; memory as the JVM writes it (`3g`).
+    """
+
+    model_config = SettingsConfigDict(env_prefix="VINELAKE_", extra="ignore", populate_by_name=True)
+
+    project_dir: Path = PROJECT_DIR
+    var_dir: Path = PROJECT_DIR / "var" / "current"
+    environment: str = Field("", pattern=r"^([a-z][a-z0-9]{0,15})?$")
+    timezone: str = "Asia/Shanghai"
+
+    spark_remote: str | None = Field(
+        None, validation_alias=AliasChoices("VINELAKE_SPARK_REMOTE", "SPARK_REMOTE")
+    )
+    engine_port: int = 15102
+    engine_memory: str = "3g"
+    engine_cores: int = 2
+    shuffle_partitions: int = 4
+
+    postgres_port: int = 15432
+    mlflow_port: int = 15500
+    airflow_port: int = 15880
+
+    author: str = "engineer"
+    approver: str = "risk_officer"
+
+    ssl_cert_file: Path | None = Field(None, validation_alias="SSL_CERT_FILE")
+    max_quarantine_ratio: float = Field(0.02, ge=0, le=1)
+    retention_days: int = Field(90, ge=7)
+
+    @field_validator("var_dir", "project_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value if value.is_absolute() else PROJECT_DIR / value
+
+    @property
+    def home(self) -> Path:
+        """`var_dir` with symbolic links resolved, so that stored table paths stay true."""
+        return self.var_dir.resolve()
+
+    @property
+    def inbox_dir(self) -> Path:
+        return self.home / "inbox"
+
+    @property
+    def landing_dir(self) -> Path:
+        return self.home / "landing" / self.environment
+
+    @property
+    def warehouse_dir(self) -> Path:
+        return self.home / "warehouse"
+
+    @property
+    def reports_dir(self) -> Path:
+        return self.home / "reports" / self.environment
+
+    @property
+    def log_dir(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def run_dir(self) -> Path:
+        return self.home / "run"
+
+    @property
+    def contracts_dir(self) -> Path:
+        return self.project_dir / "contracts"
+
+    @property
+    def mlflow_uri(self) -> str:
+        return f"http://127.0.0.1:{self.mlflow_port}"
+
+    def schema_name(self, layer: str) -> str:
+        """The catalog's schema for a layer: the layer's name, prefixed where an environment is set."""
+        return f"{self.environment}_{layer}" if self.environment else layer
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process; `get_settings.cache_clear()` makes the next call read them anew."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "VINELAKE_" + str(first["loc"][0]).upper()
+        raise ConfigError(
+            f"setting {name} is not usable: {first['msg']}",
+            where=f"{name}={first.get('input')!r}",
+            remedy=f"correct or unset {name}; all settings are listed in lakehouse/settings.py",
+        ) from error
