@@ -27,22 +27,32 @@ if TYPE_CHECKING:
 DELTA_PACKAGE = "io.delta:delta-spark_4.2_2.13:4.4.0"
 # What Delta names as its own needs, but Spark brings already or a file-based catalog never calls.
 UNNEEDED = (
-    "com.fasterxml.jackson*:*:*,com.github.luben:*:*,com.google*:*:*,commons*:*:*,io.airlift:*:*,"
-    "io.delta:delta-kernel*:*,io.unitycatalog:*:*,javax*:*:*,org.apache*:*:*,org.locationtech*:*:*,"
-    "org.roaringbitmap:*:*,org.slf4j:*:*,org.xerial*:*:*,org.antlr:*:*,org.scala-lang:*:*"
+    "com.fasterxml.jackson*:*,com.github.luben:*,com.google*:*,commons*:*,io.airlift:*,"
+    "io.delta:delta-kernel*,io.unitycatalog:*,javax*:*,org.apache*:*,org.locationtech*:*,"
+    "org.roaringbitmap:*,org.slf4j:*,org.xerial*:*,org.antlr:*,org.scala-lang:*"
 )
 DELTA_JARS = ("delta-spark_4.2_2.13-4.4.0.jar", "delta-storage-4.4.0.jar")
 NAMESPACE = uuid.UUID("6f0f6c1e-6b1b-4c39-9b3c-2f1f0a6f5a11")
 
 # The modules Spark's own launcher opens (org.apache.spark.launcher.JavaModuleOptions), without the
 # incubator module that the packaged Java lacks.
-OPENED = (
-    "java.base/java.lang java.base/java.lang.invoke java.base/java.lang.reflect java.base/java.io "
-    "java.base/java.net java.base/java.nio java.base/java.util java.base/java.util.concurrent "
-    "java.base/java.util.concurrent.atomic java.base/jdk.internal.ref java.base/sun.nio.ch "
-    "java.base/sun.nio.cs java.base/sun.security.action java.base/sun.util.calendar "
-    "java.security.jgss/sun.security.krb5"
-).split()
+OPENED = [
+    "java.base/java.lang",
+    "java.base/java.lang.invoke",
+    "java.base/java.lang.reflect",
+    "java.base/java.io",
+    "java.base/java.net",
+    "java.base/java.nio",
+    "java.base/java.util",
+    "java.base/java.util.concurrent",
+    "java.base/java.util.concurrent.atomic",
+    "java.base/jdk.internal.ref",
+    "java.base/sun.nio.ch",
+    "java.base/sun.nio.cs",
+    "java.base/sun.security.action",
+    "java.base/sun.util.calendar",
+    "java.security.jgss/sun.security.krb5",
+]
 
 
 def process() -> Process:
@@ -79,10 +89,7 @@ def remote(writer: str = "reader") -> str:
     if settings.spark_remote:
         separator = "" if ";" in settings.spark_remote else "/"
         return f"{settings.spark_remote.rstrip('/')}{separator};session_id={session_id};user_id=vinelake"
-    return (
-        f"sc://localhost:{settings.engine_port}/;token={_token(settings)}"
-        f";session_id={session_id};user_id=vinelake"
-    )
+    return f"sc://localhost:{settings.engine_port}/;token={_token(settings)};session_id={session_id};user_id=vinelake"
 
 
 @contextlib.contextmanager

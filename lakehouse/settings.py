@@ -29,9 +29,7 @@ class Settings(BaseSettings):
     environment: str = Field("", pattern=r"^([a-z][a-z0-9]{0,15})?$")
     timezone: str = "Asia/Shanghai"
 
-    spark_remote: str | None = Field(
-        None, validation_alias=AliasChoices("VINELAKE_SPARK_REMOTE", "SPARK_REMOTE")
-    )
+    spark_remote: str | None = Field(None, validation_alias=AliasChoices("VINELAKE_SPARK_REMOTE", "SPARK_REMOTE"))
     engine_port: int = 15102
     engine_memory: str = "3g"
     engine_cores: int = 2

@@ -1,0 +1,342 @@
+"""Data contracts: one Open Data Contract Standard file per source entity, read into typed records.
+
+The Spark schema, the row rules, the expectation suites, dbt's sources and the dictionary all come from
+what this module returns. A fault in a contract is reported with file, line, field and remedy.
+Source of the format: Open Data Contract Standard 3.2 (Bitol, Linux Foundation AI & Data).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from lakehouse.errors import ContractError
+
+SPARK_TYPES = {"string": "string", "date": "date", "boolean": "boolean", "integer": "bigint"}
+CONTRACT_PROPERTIES = {
+    "filePattern",
+    "encoding",
+    "unknownColumns",
+    "maxQuarantinedRatio",
+    "subject",
+    "versionOrder",
+    "knownAt",
+}
+COLUMN_PROPERTIES = {"unit", "codes", "notAfterReceived", "outcome"}
+ROW_RULE_ENGINE = "vinelake-row-rule"
+DECIMAL = re.compile(r"decimal\(\d{1,2},\d{1,2}\)")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a source entity: its name there and here, its type, and what its values must obey."""
+
+    name: str
+    source_name: str
+    spark_type: str
+    description: str
+    required: bool = False
+    key_position: int | None = None
+    classification: str = "internal"
+    pattern: str | None = None
+    minimum: str | None = None
+    maximum: str | None = None
+    date_format: str = "yyyy-MM-dd"
+    codes: Mapping[str, str] = field(default_factory=dict)
+    unit: str | None = None
+    not_after_received: bool = False
+    is_outcome: bool = False
+
+
+@dataclass(frozen=True)
+class RowRule:
+    """A condition every row must meet, in SQL over the entity's columns; its name is the reason code."""
+
+    name: str
+    condition: str
+    description: str
+
+
+@dataclass(frozen=True)
+class KnownAt:
+    """How `known_at` follows for a subject's first delivery (`history`) and for later ones (`afterwards`).
+
+    `event_lag`: the event date plus `lag_days`, marked as assumed. `received`: the drop's received date.
+    """
+
+    history: str
+    event_column: str | None = None
+    lag_days: int = 0
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One source entity: where its files are found, its columns, row rules and time rule."""
+
+    id: str
+    version: str
+    title: str
+    purpose: str
+    limitations: str
+    owner: str
+    grain: str
+    file_pattern: str
+    encoding: str
+    unknown_columns: str
+    max_quarantined_ratio: float
+    subject: str
+    version_order: tuple[str, ...]
+    known_at: KnownAt
+    columns: tuple[Column, ...]
+    row_rules: tuple[RowRule, ...]
+    fingerprint: str
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of the key columns, in key order."""
+        keyed = [c for c in self.columns if c.key_position]
+        return tuple(c.name for c in sorted(keyed, key=lambda c: c.key_position or 0))
+
+    @property
+    def bronze_table(self) -> str:
+        return f"bronze.{self.id}"
+
+    def column(self, name: str) -> Column:
+        """The column of that name; a ContractError if the contract has none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise ContractError(f"contract {self.id} has no column {name!r}")
+
+
+def load_all(folder: Path) -> dict[str, Contract]:
+    """Every contract of a folder by id, ordered by id."""
+    paths = sorted(folder.glob("*.yaml"))
+    if not paths:
+        raise ContractError("no contract found", where=str(folder), remedy="add one YAML file per source entity")
+    contracts = [load(path) for path in paths]
+    return {contract.id: contract for contract in contracts}
+
+
+def load(path: Path) -> Contract:
+    """Reads and checks one contract file."""
+    text = path.read_text(encoding="utf-8")
+    document = _parse(path, text)
+    _check_standard(path, document)
+    fault = _Faults(path, document)
+    if document["id"] != path.stem:
+        fault.stop(
+            f"id {document['id']!r} differs from the file's name", ["id"], f"name the file {document['id']}.yaml"
+        )
+    objects = document.get("schema") or []
+    if len(objects) != 1:
+        fault.stop(f"{len(objects)} entities under schema, one expected", ["schema"], "one contract per entity")
+    own = _custom(fault, document, [], CONTRACT_PROPERTIES)
+    for needed in ("filePattern", "subject", "knownAt"):
+        if needed not in own:
+            fault.stop(f"customProperties lacks {needed}", ["customProperties"], f"add property {needed}")
+    columns = tuple(
+        _column(fault, entry, ["schema", 0, "properties", i])
+        for i, entry in enumerate(objects[0].get("properties") or [])
+    )
+    contract = Contract(
+        id=document["id"],
+        version=document["version"],
+        title=document.get("name", document["id"]),
+        purpose=str(document.get("description", {}).get("purpose", "")).strip(),
+        limitations=str(document.get("description", {}).get("limitations", "")).strip(),
+        owner=document.get("team", {}).get("name", ""),
+        grain=objects[0].get("dataGranularityDescription", ""),
+        file_pattern=own["filePattern"],
+        encoding=own.get("encoding", "utf-8"),
+        unknown_columns=own.get("unknownColumns", "refuse"),
+        max_quarantined_ratio=float(own.get("maxQuarantinedRatio", 0.02)),
+        subject=own["subject"],
+        version_order=tuple(own.get("versionOrder", ())),
+        known_at=_known_at(fault, own["knownAt"], columns),
+        columns=columns,
+        row_rules=_row_rules(fault, objects[0], {c.name for c in columns}),
+        fingerprint=hashlib.sha256(text.encode()).hexdigest()[:16],
+    )
+    _check_whole(fault, contract)
+    return contract
+
+
+class _Faults:
+    """Raises contract errors with the line at which the faulty field stands."""
+
+    def __init__(self, path: Path, document: Any) -> None:
+        self.path, self.document = path, document
+
+    def stop(self, what: str, at: Sequence[str | int], remedy: str) -> None:
+        dotted = ".".join(map(str, at)) or "(top level)"
+        raise ContractError(
+            what, where=f"{self.path.name}, line {_line(self.document, at)}, field {dotted}", remedy=remedy
+        )
+
+
+def _line(document: Any, at: Sequence[str | int]) -> int:
+    node, line = document, 1
+    for step in at:
+        marks = getattr(node, "lc", None)
+        try:
+            line = (marks.item(step)[0] if isinstance(step, int) else marks.key(step)[0]) + 1
+            node = node[step]
+        except (KeyError, IndexError, TypeError, AttributeError):
+            break
+    return line
+
+
+def _parse(path: Path, text: str) -> Any:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError
+
+    try:
+        return YAML().load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ContractError(
+            f"not readable as YAML: {error.problem}", where=f"{path.name}, line {line}", remedy="mend the YAML"
+        ) from error
+
+
+@lru_cache(maxsize=1)
+def _standard() -> Any:
+    from jsonschema import Draft202012Validator
+    from open_data_contract_standard.model import OpenDataContractStandard
+
+    schema = OpenDataContractStandard.json_schema()
+    return Draft202012Validator(json.loads(schema) if isinstance(schema, str) else schema)
+
+
+def _check_standard(path: Path, document: Any) -> None:
+    plain = json.loads(json.dumps(document, default=str))
+    errors = sorted(_standard().iter_errors(plain), key=lambda e: len(e.absolute_path), reverse=True)
+    if errors:
+        error = errors[0]
+        _Faults(path, document).stop(
+            f"not valid by the Open Data Contract Standard: {error.message[:300]}",
+            list(error.absolute_path),
+            "correct the field's name, type or value; the standard's schema lists what is allowed",
+        )
+
+
+def _custom(fault: _Faults, node: Any, at: list[str | int], known: set[str]) -> dict[str, Any]:
+    found = {}
+    for i, entry in enumerate(node.get("customProperties") or []):
+        if entry["property"] not in known:
+            fault.stop(
+                f"unknown custom property {entry['property']!r}",
+                [*at, "customProperties", i],
+                f"use one of {', '.join(sorted(known))}",
+            )
+        found[entry["property"]] = entry["value"]
+    return found
+
+
+def _column(fault: _Faults, entry: Any, at: list[str | int]) -> Column:
+    own = _custom(fault, entry, at, COLUMN_PROPERTIES)
+    options = entry.get("logicalTypeOptions") or {}
+    logical, physical = entry.get("logicalType", "string"), entry.get("physicalType", "")
+    if logical == "number":
+        if not DECIMAL.fullmatch(physical or ""):
+            fault.stop("a number needs an exact decimal type", [*at, "logicalType"], "physicalType: decimal(18,2)")
+        spark_type = physical
+    elif logical in SPARK_TYPES:
+        spark_type = SPARK_TYPES[logical]
+    else:
+        fault.stop(f"logicalType {logical} cannot be read from a file", [*at, "logicalType"], "use a plain type")
+    pattern = options.get("pattern")
+    try:
+        re.compile(pattern or "")
+    except re.error as error:
+        fault.stop(f"pattern does not compile: {error}", [*at, "logicalTypeOptions", "pattern"], "mend it")
+    bounds = {k: None if options.get(k) is None else str(options[k]) for k in ("minimum", "maximum")}
+    return Column(
+        name=entry["name"],
+        source_name=str(entry.get("physicalName", entry["name"])),
+        spark_type=spark_type,
+        description=str(entry.get("description", "")).strip(),
+        required=bool(entry.get("required", False)),
+        key_position=entry.get("primaryKeyPosition") if entry.get("primaryKey") else None,
+        classification=entry.get("classification", "internal"),
+        pattern=pattern,
+        date_format=options.get("format", "yyyy-MM-dd"),
+        codes={str(k): str(v) for k, v in (own.get("codes") or {}).items()},
+        unit=own.get("unit"),
+        not_after_received=bool(own.get("notAfterReceived", False)),
+        is_outcome=bool(own.get("outcome", False)),
+        **bounds,
+    )
+
+
+def _known_at(fault: _Faults, rule: Mapping[str, Any], columns: Sequence[Column]) -> KnownAt:
+    at = ["customProperties"]
+    history = rule.get("history")
+    if history not in ("event_lag", "received") or rule.get("afterwards") != "received":
+        fault.stop(
+            f"knownAt {dict(rule)} is not a rule",
+            at,
+            "history: event_lag (with eventColumn, lagDays) or received; afterwards: received",
+        )
+    if history == "received":
+        return KnownAt("received")
+    event = rule.get("eventColumn")
+    if not any(c.name == event and c.spark_type == "date" for c in columns):
+        fault.stop(f"knownAt.eventColumn {event!r} is not a date column", at, "name one of the date columns")
+    return KnownAt("event_lag", event, int(rule.get("lagDays", 0)))
+
+
+def _row_rules(fault: _Faults, entity: Any, names: set[str]) -> tuple[RowRule, ...]:
+    import sqlglot
+    from sqlglot import errors, exp
+
+    rules = []
+    for i, entry in enumerate(entity.get("quality") or []):
+        if entry.get("engine") != ROW_RULE_ENGINE:
+            continue
+        at = ["schema", 0, "quality", i]
+        condition = str(entry["implementation"])
+        try:
+            used = {c.name for c in sqlglot.parse_one(condition, dialect="spark").find_all(exp.Column)}
+        except errors.ParseError as error:
+            fault.stop(f"rule {entry.get('name')!r} is not SQL: {error}", at, "write a Spark SQL condition")
+        if used - names:
+            fault.stop(
+                f"rule {entry.get('name')!r} reads unknown columns {sorted(used - names)}",
+                at,
+                f"use columns of this entity: {', '.join(sorted(names))}",
+            )
+        rules.append(RowRule(entry["name"], condition, str(entry.get("description", "")).strip()))
+    return tuple(rules)
+
+
+def _check_whole(fault: _Faults, contract: Contract) -> None:
+    at = ["schema", 0, "properties"]
+    names = [c.name for c in contract.columns]
+    for kind, values in (("name", names), ("physicalName", [c.source_name for c in contract.columns])):
+        twice = sorted({v for v in values if values.count(v) > 1})
+        if twice:
+            fault.stop(f"{kind} {twice} stands twice", at, "give every column a name of its own")
+    if not contract.keys:
+        fault.stop("no key column", at, "mark the key with primaryKey and primaryKeyPosition")
+    for named in (contract.subject, *contract.version_order):
+        if named not in names:
+            fault.stop(f"{named!r} is not a column", ["customProperties"], f"use one of {', '.join(names)}")
+    if contract.unknown_columns not in ("refuse", "ignore"):
+        fault.stop("unknownColumns is not a policy", ["customProperties"], "refuse or ignore")
+    for i, column in enumerate(contract.columns):
+        if column.spark_type != "date":
+            continue
+        for bound in (column.minimum, column.maximum):
+            try:
+                date.fromisoformat(bound or "2000-01-01")
+            except ValueError:
+                fault.stop(f"{bound!r} is not a date", [*at, i, "logicalTypeOptions"], "write YYYY-MM-DD")
