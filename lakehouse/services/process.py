@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -28,11 +29,12 @@ def port_is_open(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def port_holder(port: int) -> str:
-    """Who listens on a port, as `pid (command)`; `an unknown process` where the system does not tell."""
+    """Who listens on a port, as `pid 1 (command, working in folder)`, if the system tells."""
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
-                return f"pid {connection.pid} ({psutil.Process(connection.pid).name()})"
+                holder = psutil.Process(connection.pid)
+                return f"pid {holder.pid} ({holder.name()}, working in {holder.cwd()})"
     return "an unknown process"
 
 
@@ -41,7 +43,9 @@ class Process:
     """One supervised program.
 
     `ready` returns true once the program serves; it is asked until `start_timeout` seconds have passed.
-    The pid file holds pid and creation time, so that a recycled pid is never taken for ours.
+    The pid file holds pid and creation time, so that a recycled pid is never taken for ours. It stays when
+    the program dies by itself: that is how a supervisor tells a crash from a stop. `user` is the system
+    account to run as; `stop_signal` is what the program takes for a quick, orderly end.
     """
 
     name: str
@@ -52,6 +56,8 @@ class Process:
     cwd: Path | None = None
     start_timeout: float = 120
     port_setting: str | None = None
+    user: str | None = None
+    stop_signal: str = "SIGTERM"
 
     @property
     def pid_file(self) -> Path:
@@ -62,21 +68,13 @@ class Process:
         return get_settings().log_dir / f"{self.name}.log"
 
     def running(self) -> psutil.Process | None:
-        """The process that this pid file names, if it lives; a stale pid file is removed."""
-        try:
-            noted = json.loads(self.pid_file.read_text())
-            process = psutil.Process(noted["pid"])
-            alive = abs(process.create_time() - noted["created"]) < 1 and (
-                process.status() != psutil.STATUS_ZOMBIE
-            )
-        except FileNotFoundError:
-            return None
-        except (psutil.Error, ValueError, KeyError, TypeError):
-            alive = False
-        if alive:
-            return process
-        self.pid_file.unlink(missing_ok=True)
-        return None
+        """The process that this pid file names, if it lives."""
+        return noted_process(self.pid_file)
+
+    def crashed(self) -> bool:
+        """Whether the program was started, was not stopped, and yet is not there."""
+        note = read_note(self.pid_file)
+        return bool(note) and not note.get("stopping") and self.running() is None
 
     def status(self) -> str:
         """`up`, `starting` (lives, does not serve yet) or `down`."""
@@ -88,6 +86,7 @@ class Process:
         """Starts the program unless it runs, without waiting until it serves."""
         if process := self.running():
             return process
+        stop_noted(self.pid_file)
         if self.port and port_is_open(self.port):
             setting = self.port_setting or f"VINELAKE_{self.name.upper().replace('-', '_')}_PORT"
             raise ServiceError(
@@ -105,10 +104,15 @@ class Process:
                 env={**os.environ, **self.env},
                 cwd=self.cwd,
                 start_new_session=True,
+                **self._account(),
             )
         process = psutil.Process(child.pid)
-        self.pid_file.write_text(json.dumps({"pid": child.pid, "created": process.create_time()}))
+        note = {"pid": child.pid, "created": process.create_time(), "port": self.port}
+        write_note(self.pid_file, note | {"stop_signal": self.stop_signal})
         return process
+
+    def _account(self) -> dict:
+        return {"user": self.user, "group": self.user, "extra_groups": []} if self.user else {}
 
     def wait_ready(self) -> None:
         """Waits until the program serves; says where its log is when it dies or takes too long."""
@@ -134,16 +138,8 @@ class Process:
         self.wait_ready()
 
     def stop(self) -> bool:
-        """Ends the program and its children: TERM, ten seconds, KILL. True if there was one to end."""
-        process = self.running()
-        if process is None:
-            return False
-        family = [process]
-        with contextlib.suppress(psutil.Error):
-            family += process.children(recursive=True)
-        end_processes(family)
-        self.pid_file.unlink(missing_ok=True)
-        return True
+        """Ends the program and all it started: signal, ten seconds, KILL. True if there was one."""
+        return stop_noted(self.pid_file)
 
     def _is_ready(self) -> bool:
         if self.ready is not None:
@@ -155,6 +151,78 @@ class Process:
             lines = self.log_file.read_text(errors="replace").strip().splitlines()
             return lines[-1][:300] if lines else "its log is empty"
         return "it left no log"
+
+
+def read_note(pid_file: Path) -> dict:
+    """What a pid file says; empty if there is none or it is damaged."""
+    try:
+        note = json.loads(pid_file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) and {"pid", "created"} <= note.keys() else {}
+
+
+def write_note(pid_file: Path, note: dict) -> None:
+    """Replaces a pid file in one step, so that nobody reads half of it."""
+    draft = pid_file.with_suffix(f".{os.getpid()}")
+    draft.write_text(json.dumps(note))
+    draft.replace(pid_file)
+
+
+def noted_process(pid_file: Path) -> psutil.Process | None:
+    """The living process a pid file names; None if it ended or its number now belongs to another."""
+    note = read_note(pid_file)
+    with contextlib.suppress(psutil.Error, ValueError, TypeError):
+        process = psutil.Process(note.get("pid", -1))
+        same = abs(process.create_time() - note["created"]) < 1
+        if same and process.status() != psutil.STATUS_ZOMBIE:
+            return process
+    return None
+
+
+def _session_members(pid_file: Path) -> list[psutil.Process]:
+    """Whoever still lives in the session that the noted process opened, also after its own end.
+
+    A session's number is not given out again while the session has members, so the members are ours unless
+    a process of another creation time bears the number.
+    """
+    note = read_note(pid_file)
+    leader = note.get("pid")
+    if not leader:
+        return []
+    with contextlib.suppress(psutil.Error):
+        if abs(psutil.Process(leader).create_time() - note["created"]) >= 1:
+            return []
+    members = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
+                members.append(process)
+    return members
+
+
+def stop_noted(pid_file: Path) -> bool:
+    """Ends the program a pid file names and all its offspring, then removes the file.
+
+    Orphans of a program that was killed are found by their session. True if anything was left to end.
+    """
+    note = read_note(pid_file)
+    if not note:
+        pid_file.unlink(missing_ok=True)
+        return False
+    family = {member.pid: member for member in _session_members(pid_file)}
+    leader = noted_process(pid_file)
+    if leader:
+        write_note(pid_file, note | {"stopping": True})
+        with contextlib.suppress(psutil.Error):
+            family |= {member.pid: member for member in [leader, *leader.children(recursive=True)]}
+        if note.get("stop_signal", "SIGTERM") != "SIGTERM":
+            with contextlib.suppress(psutil.Error):
+                leader.send_signal(signal.Signals[note["stop_signal"]])
+                leader.wait(STOP_GRACE_SECONDS)
+    end_processes([member for member in family.values() if member.is_running()])
+    pid_file.unlink(missing_ok=True)
+    return bool(family)
 
 
 def end_processes(family: list[psutil.Process]) -> None:
