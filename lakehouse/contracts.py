@@ -49,7 +49,7 @@ class Column:
     minimum: str | None = None
     maximum: str | None = None
     date_format: str = "yyyy-MM-dd"
-    codes: Mapping[str, str] = field(default_factory=dict)
+    codes: Mapping[str, str] = field(default_factory=dict, hash=False)
     unit: str | None = None
     not_after_received: bool = False
     is_outcome: bool = False

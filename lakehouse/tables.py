@@ -1,0 +1,229 @@
+"""Tables that are written aside, audited, then published together.
+
+A build lands in `<layer>_build.<table>` (Delta). Readers never look there: they read `<layer>.<table>`, a
+view pinned to one version. One row appended to `control.manifest` names the version of every published
+table; that single commit is the publication, and the views follow from it. A failed audit publishes
+nothing, and the next build of a table starts again from its published version.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from lakehouse.errors import IntegrityError
+from lakehouse.settings import get_settings
+from lakehouse.time import utc_now
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+LAYERS = ("bronze", "silver", "gold", "quarantine", "control")
+BUILT_LAYERS = ("bronze", "silver", "gold", "quarantine")
+MANIFEST_SCHEMA = (
+    "manifest_id bigint, published_at timestamp, job string, partition string, changed array<string>, "
+    "versions map<string, bigint>"
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One publication: the version of every table that is readable together since then."""
+
+    manifest_id: int
+    published_at: datetime | None
+    versions: Mapping[str, int] = field(default_factory=dict)
+
+
+def split(table: str) -> tuple[str, str]:
+    """`silver.loan` → (`silver`, `loan`)."""
+    layer, _, name = table.partition(".")
+    return layer, name
+
+
+def published_name(table: str) -> str:
+    """The catalog name readers use for a table, for example `silver.loan`."""
+    layer, name = split(table)
+    return f"{get_settings().schema_name(layer)}.{name}"
+
+
+def build_name(table: str) -> str:
+    """The catalog name under which a table is built, for example `silver_build.loan`."""
+    layer, name = split(table)
+    return f"{get_settings().schema_name(layer)}_build.{name}"
+
+
+def build_location(table: str) -> str:
+    layer, name = split(table)
+    return str(get_settings().warehouse_dir / f"{get_settings().schema_name(layer)}_build" / name)
+
+
+def ensure_schemas(spark: SparkSession) -> None:
+    """Creates the schemas of every layer; a lost catalog is rebuilt from the files and the manifest."""
+    settings = get_settings()
+    existing = {row[0] for row in spark.sql("SHOW SCHEMAS").collect()}
+    wanted = [settings.schema_name(layer) for layer in LAYERS]
+    wanted += [f"{settings.schema_name(layer)}_build" for layer in BUILT_LAYERS]
+    for schema in wanted:
+        if schema not in existing:
+            location = settings.warehouse_dir / schema
+            spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema} LOCATION '{location}'")
+    ensure_control_table(spark, "manifest", MANIFEST_SCHEMA)
+    if not set(wanted) <= existing:
+        restore_catalog(spark)
+
+
+def ensure_control_table(spark: SparkSession, name: str, columns: str) -> str:
+    """Creates a ledger table of schema `control` if it is not there; returns its catalog name."""
+    settings = get_settings()
+    schema = settings.schema_name("control")
+    location = settings.warehouse_dir / schema / name
+    full = f"{schema}.{name}"
+    if not spark.catalog.tableExists(full):
+        spark.sql(f"CREATE TABLE IF NOT EXISTS {full} ({columns}) USING delta LOCATION '{location}'")
+    return full
+
+
+def restore_catalog(spark: SparkSession) -> None:
+    """Registers every Delta folder of the warehouse again and points the views at the last publication.
+
+    The catalog holds nothing that cannot be derived: this is what makes it disposable.
+    """
+    settings = get_settings()
+    for layer in LAYERS:
+        schema = settings.schema_name(layer) + ("_build" if layer in BUILT_LAYERS else "")
+        for log in sorted((settings.warehouse_dir / schema).glob("*/_delta_log")):
+            folder = log.parent
+            spark.sql(f"CREATE TABLE IF NOT EXISTS {schema}.{folder.name} USING delta LOCATION '{folder}'")
+    _point_views(spark, current_manifest(spark).versions)
+
+
+def current_manifest(spark: SparkSession, published_by: datetime | None = None) -> Manifest:
+    """The last publication, or the last one up to a moment; manifest 0 with no tables when there is none."""
+    condition = f"WHERE published_at <= timestamp'{published_by.isoformat()}'" if published_by else ""
+    rows = spark.sql(
+        f"SELECT manifest_id, published_at, versions FROM {get_settings().schema_name('control')}.manifest "
+        f"{condition} ORDER BY manifest_id DESC LIMIT 1"
+    ).collect()
+    return Manifest(rows[0][0], rows[0][1], dict(rows[0][2])) if rows else Manifest(0, None)
+
+
+def read(spark: SparkSession, table: str) -> DataFrame:
+    """A published table as readers see it."""
+    return spark.table(published_name(table))
+
+
+def is_published(spark: SparkSession, table: str) -> bool:
+    """Whether readers can see the table yet."""
+    return spark.catalog.tableExists(published_name(table))
+
+
+def begin_build(spark: SparkSession, table: str) -> int | None:
+    """Makes a table's build equal to its published version; returns that version, None when it is new.
+
+    An unpublished version is what a failed audit, or a killed client's late commit, left behind.
+    """
+    if not spark.catalog.tableExists(build_name(table)):
+        return None
+    head = build_version(spark, table)
+    published = current_manifest(spark).versions.get(table)
+    if published is not None and head != published:
+        spark.sql(f"RESTORE TABLE {build_name(table)} TO VERSION AS OF {published}")
+    elif published is None:
+        spark.sql(f"DELETE FROM {build_name(table)}")
+    return published
+
+
+def replace_where(df: DataFrame, table: str, condition: str, cluster_by: Sequence[str] = ()) -> None:
+    """Writes the rows of one slice (all those that meet `condition`), replacing what that slice held.
+
+    Repeating it gives the same table, whenever and however often an earlier attempt commits.
+    """
+    spark = df.sparkSession
+    if spark.catalog.tableExists(build_name(table)):
+        # A matching slice is replaced in one commit, and only rows of that slice may be written.
+        (df.write.format("delta").mode("overwrite").option("replaceWhere", condition)
+         .saveAsTable(build_name(table)))  # fmt: skip
+    else:
+        overwrite(df, table)
+
+
+def overwrite(df: DataFrame, table: str) -> None:
+    """Writes a whole table aside."""
+    (
+        df.write.format("delta")
+        .mode("overwrite")
+        .option("overwriteSchema", "true")
+        .option("path", build_location(table))
+        .saveAsTable(build_name(table))
+    )
+
+
+def build_version(spark: SparkSession, table: str) -> int:
+    """The newest version of a table's build."""
+    return spark.sql(f"DESCRIBE HISTORY {build_name(table)} LIMIT 1").collect()[0]["version"]
+
+
+def publish(spark: SparkSession, changed: Mapping[str, int], job: str, partition: str, attempts: int = 5) -> Manifest:
+    """Makes the given versions readable together, in one commit; other tables stay as they were.
+
+    Publishing what is published already changes nothing. Two publishers at once cannot lose each other's
+    tables: the row is merged on its number, and who comes second reads again.
+    """
+    control = f"{get_settings().schema_name('control')}.manifest"
+    for _ in range(attempts):
+        now = current_manifest(spark)
+        if all(now.versions.get(table) == version for table, version in changed.items()):
+            _point_views(spark, {t: now.versions[t] for t in changed})
+            return now
+        versions = {**now.versions, **changed}
+        row = [(now.manifest_id + 1, utc_now(), job, partition, sorted(changed), versions)]
+        spark.createDataFrame(row, MANIFEST_SCHEMA).createOrReplaceTempView("new_manifest")
+        try:
+            spark.sql(
+                f"MERGE INTO {control} AS old USING new_manifest AS new ON old.manifest_id = new.manifest_id "
+                "WHEN NOT MATCHED THEN INSERT *"
+            )
+        except Exception as error:
+            if "Concurrent" not in str(error):
+                raise
+            continue
+        after = current_manifest(spark)
+        if all(after.versions.get(table) == version for table, version in changed.items()):
+            _point_views(spark, {t: after.versions[t] for t in changed})
+            return after
+    raise IntegrityError(
+        "another publisher kept changing the manifest",
+        where=", ".join(sorted(changed)),
+        remedy="run the gate again; give publishing tasks the pool `publish`",
+    )
+
+
+def _point_views(spark: SparkSession, versions: Mapping[str, int]) -> None:
+    for table, version in sorted(versions.items()):
+        spark.sql(
+            f"CREATE OR REPLACE VIEW {published_name(table)} AS "
+            f"SELECT * FROM {build_name(table)} VERSION AS OF {version}"
+        )
+
+
+def repair_views(spark: SparkSession) -> None:
+    """Points every view at the last publication again, for when a publisher died between the two."""
+    _point_views(spark, current_manifest(spark).versions)
+
+
+def content_hash(df: DataFrame, exclude: Iterable[str] = ()) -> str:
+    """An order-free hash of a table's rows: equal multisets of rows give equal hashes.
+
+    Row count, sum and exclusive-or of a 64-bit hash per row over columns in name order; the sum is exact
+    (decimal), so it does not depend on partitioning.
+    """
+    columns = sorted(set(df.columns) - set(exclude))
+    inner = ", ".join(f"to_json(struct(`{c}`))" for c in columns)
+    totals = df.selectExpr(f"xxhash64({inner}) AS h").selectExpr(
+        "count(*) AS n", "sum(cast(h AS decimal(38,0))) AS s", "bit_xor(h) AS x"
+    )
+    return json.dumps([str(v) for v in totals.collect()[0]])

@@ -1,0 +1,1 @@
+"""The jobs that carry data from landing to gold: landing → bronze → silver → features, and their upkeep."""
