@@ -45,7 +45,8 @@ class Process:
     `ready` returns true once the program serves; it is asked until `start_timeout` seconds have passed.
     The pid file holds pid and creation time, so that a recycled pid is never taken for ours. It stays when
     the program dies by itself: that is how a supervisor tells a crash from a stop. `user` is the system
-    account to run as; `stop_signal` is what the program takes for a quick, orderly end.
+    account to run as; `stop_signal` is what the program takes for a quick, orderly end; `spares_children`
+    leaves services alive that the program started for others.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Process:
     port_setting: str | None = None
     user: str | None = None
     stop_signal: str = "SIGTERM"
+    spares_children: bool = False
 
     @property
     def pid_file(self) -> Path:
@@ -108,7 +110,8 @@ class Process:
             )
         process = psutil.Process(child.pid)
         note = {"pid": child.pid, "created": process.create_time(), "port": self.port}
-        write_note(self.pid_file, note | {"stop_signal": self.stop_signal})
+        ending = {"stop_signal": self.stop_signal, "spares_children": self.spares_children}
+        write_note(self.pid_file, note | ending)
         return process
 
     def _account(self) -> dict:
@@ -215,12 +218,13 @@ def stop_noted(pid_file: Path) -> bool:
     if leader:
         write_note(pid_file, note | {"stopping": True})
         with contextlib.suppress(psutil.Error):
-            family |= {member.pid: member for member in [leader, *leader.children(recursive=True)]}
+            offspring = [] if note.get("spares_children") else leader.children(recursive=True)
+            family |= {member.pid: member for member in [leader, *offspring]}
         if note.get("stop_signal", "SIGTERM") != "SIGTERM":
             with contextlib.suppress(psutil.Error):
                 leader.send_signal(signal.Signals[note["stop_signal"]])
-                leader.wait(STOP_GRACE_SECONDS)
-    end_processes([member for member in family.values() if member.is_running()])
+                wait_gone([leader], STOP_GRACE_SECONDS)
+    end_processes([member for member in family.values() if _lives(member)])
     pid_file.unlink(missing_ok=True)
     return bool(family)
 
@@ -230,8 +234,27 @@ def end_processes(family: list[psutil.Process]) -> None:
     for member in family:
         with contextlib.suppress(psutil.Error):
             member.terminate()
-    _, alive = psutil.wait_procs(family, timeout=STOP_GRACE_SECONDS)
+    alive = wait_gone(family, STOP_GRACE_SECONDS)
     for member in alive:
         with contextlib.suppress(psutil.Error):
             member.kill()
-    psutil.wait_procs(alive, timeout=5)
+    wait_gone(alive, 5)
+
+
+def wait_gone(family: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Waits until all have ended and returns those that have not.
+
+    A zombie has ended: in a container nobody may ever collect it.
+    """
+    deadline = time.monotonic() + seconds
+    while alive := [member for member in family if _lives(member)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    return alive
+
+
+def _lives(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False

@@ -42,6 +42,7 @@ def supervisor() -> Process:
         command=[sys.executable, "-m", "lakehouse.services.supervisor"],
         env=airflow.environment(),
         cwd=get_settings().project_dir,
+        spares_children=True,
     )
 
 

@@ -1,0 +1,51 @@
+# The project's tasks. `make` alone lists them. Only Python 3.11, make, git and a network are needed.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint up down status torture clean-data lock
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+STAMP := .venv/.ready
+INVOICES ?=
+AS_OF ?=
+
+help: ## list these tasks
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## install everything into .venv/ (nothing to do when it is there)
+
+$(STAMP): requirements.lock pyproject.toml tools/setup.sh
+	@PYTHON="$(PYTHON)" tools/setup.sh
+	@touch $@
+
+demo: setup ## run the whole job; INVOICES=folder takes real invoice files, AS_OF=date their delivery date
+	@$(BIN)/vinelake demo run $(if $(INVOICES),--invoices "$(INVOICES)") $(if $(AS_OF),--as-of "$(AS_OF)")
+
+test: setup ## run all tests
+	@$(BIN)/python -m pytest
+
+check: setup ## style, import rules and the fast tests (under three minutes)
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest tests/unit tests/contracts -m "not engine and not services"
+
+lint: setup ## style and import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports
+
+up: setup ## start the local services
+	@$(BIN)/vinelake up
+
+down: ## stop the local services that were started here
+	@if [ -x $(BIN)/vinelake ]; then $(BIN)/vinelake down; else echo "  nothing was running"; fi
+
+status: setup ## show what runs, where it answers, where its log is
+	@$(BIN)/vinelake status
+
+torture: setup ## long fault campaigns; hours, not part of `make test`
+	@VINELAKE_TORTURE=1 $(BIN)/python -m pytest tests/torture --timeout=0
+
+clean-data: down ## stop the services and remove all data under var/; packages stay
+	rm -rf var
+
+lock: setup ## resolve pyproject.toml anew into requirements.lock
+	@tools/lock.sh

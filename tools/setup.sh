@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Builds .venv/ from requirements.lock: every package checked against its hash, nothing else installed.
+# uv does it in seconds; where uv cannot be had, pip does the same more slowly.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+python=${PYTHON:-python3.11}
+boot=.venv/boot          # a private place for uv, outside the environment's own packages
+say() { printf '  %s\n' "$*"; }
+
+if ! "$python" -c 'import sys; raise SystemExit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+  say "Python 3.11 is needed and '$python' is not it. Install it, or name it: make setup PYTHON=/path/to/python3.11" >&2
+  exit 1
+fi
+
+if ! .venv/bin/python -c 'import sys; raise SystemExit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+  say "making .venv"
+  rm -rf .venv
+  "$python" -m venv --without-pip .venv
+fi
+
+uv=$(command -v "$boot/bin/uv" || command -v uv || true)
+if [ -z "$uv" ]; then
+  say "fetching uv, the installer"
+  "$python" -m venv "$boot"
+  if "$boot/bin/python" -m pip install --quiet --disable-pip-version-check uv; then
+    uv=$boot/bin/uv
+  else
+    say "uv cannot be had; pip installs instead, which takes some minutes"
+  fi
+fi
+
+say "installing $(grep -c '^[a-z].*==' requirements.lock) packages from requirements.lock"
+if [ -n "$uv" ]; then
+  "$uv" pip sync --python .venv/bin/python --require-hashes requirements.lock
+else
+  "$boot/bin/python" -m pip --python .venv/bin/python install --quiet --disable-pip-version-check \
+    --require-hashes --no-deps -r requirements.lock
+fi
+
+# The project itself: its folders on the path and its command. No build, so no network and no build tools.
+say "adding the vinelake command"
+site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+pwd > "$site/vinelake.pth"
+cat > .venv/bin/vinelake <<COMMAND
+#!$PWD/.venv/bin/python
+import sys
+
+from lakehouse.cli import main
+
+sys.exit(main())
+COMMAND
+chmod +x .venv/bin/vinelake
+say "ready: .venv/bin/vinelake"
