@@ -1,0 +1,1 @@
+"""Independent recomputation from raw files: what the product's tables are compared with."""
