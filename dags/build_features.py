@@ -1,0 +1,59 @@
+"""
+### What it does
+Runs dbt: published silver → `gold.enterprise_features`, one row per enterprise as of the drop's date, with
+only what was known by then. Runs dbt's own tests, checks the build and publishes it.
+
+### Inputs and outputs
+- in: tables `silver.*`; starts on asset `silver`
+- out: `gold.enterprise_features` and its bases; asset `enterprise_features` with the same partition key
+
+### Schedule and date
+Starts when silver of a drop was published; the partition key is the features' `as_of`. By hand: trigger
+with that date as partition key.
+
+### How to rerun
+Clear the failed task, or trigger with the same partition key: the rows of that `as_of` are replaced.
+
+### When it fails
+- `build`: dbt names the model or test in the message; its full log is in `var/current/logs`.
+- `gate`: a rule was broken and nothing was published. The message gives the report's path. Mend, then
+  clear `build`.
+
+### Owner
+data-engineering
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import chain
+from airflow.sdk import DAG, PartitionedAssetTimetable, task
+
+with DAG(
+    dag_id="build_features",
+    description="Silver → enterprise features as of the drop's date (dbt); checked and published",
+    schedule=PartitionedAssetTimetable(assets=chain.SILVER),
+    catchup=False,
+    max_active_runs=1,
+    default_args=chain.default_args(),
+    tags=["vinelake", "gold", "dbt"],
+    doc_md=__doc__,
+) as dag:
+
+    @task
+    def build() -> dict[str, Any]:
+        """dbt build and test into the gold build schema."""
+        from spark_jobs import features
+
+        return chain.run_job(features.build)
+
+    @task(pool=chain.PUBLISH_POOL, outlets=[chain.FEATURES])
+    def gate() -> dict[str, Any]:
+        """Checks the gold build; publishes it when good."""
+        from expectations import gate as gates
+
+        return chain.run_job(partial(gates.gate, "gold"))
+
+    build() >> gate()

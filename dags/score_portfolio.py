@@ -1,0 +1,52 @@
+"""
+### What it does
+Scores every enterprise that has features as of the drop's date with the champion: score, PD, grade,
+reasons. The scores are checked and published by the same task. Without a champion it ends as skipped.
+
+### Inputs and outputs
+- in: `gold.enterprise_features`, the model with alias `champion`; starts on asset `enterprise_features` or
+  on asset `model_champion`, whichever comes
+- out: `gold.enterprise_score`; asset `enterprise_score` with the same partition key
+
+### Schedule and date
+Two occasions: new features are scored by the champion in office, and a new champion scores the features
+it was trained on. The partition key is the `as_of` to score. After a late approval, trigger with the
+newest `as_of` as well.
+
+### How to rerun
+Clear the failed task, or trigger with the same partition key: the scores of that `as_of` are replaced.
+
+### When it fails
+- `score`: the scores broke a rule (not every enterprise scored or referred, points that do not add up) and
+  were not published, or MLflow is down (`vinelake status`). The message says which.
+
+### Owner
+risk-modelling
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import chain
+from airflow.sdk import DAG, PartitionedAssetTimetable, task
+
+with DAG(
+    dag_id="score_portfolio",
+    description="Champion × features → scores, grades, reasons; checked and published",
+    schedule=PartitionedAssetTimetable(assets=chain.FEATURES | chain.CHAMPION),
+    catchup=False,
+    max_active_runs=1,
+    default_args=chain.default_args(chain.RISK_OWNER),
+    tags=["vinelake", "gold", "scoring"],
+    doc_md=__doc__,
+) as dag:
+
+    @task(pool=chain.PUBLISH_POOL, outlets=[chain.SCORES])
+    def score() -> dict[str, Any]:
+        """Scores, audits and publishes; skips when there is no champion yet."""
+        from ml import scoring
+
+        return chain.run_job(scoring.score)
+
+    score()

@@ -1,0 +1,115 @@
+"""The DAGs as Airflow's own loader sees them, in a home of their own: no service and no database is used."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+DAGS = Path(__file__).parents[2] / "dags"
+
+JOBS = {
+    "spark_jobs.landing": ["land"],
+    "spark_jobs.bronze": ["build"],
+    "spark_jobs.silver": ["build"],
+    "spark_jobs.features": ["build"],
+    "expectations.gate": ["gate"],
+    "ml.training": ["freeze_dataset", "train"],
+    "ml.promotion": ["check", "decide"],
+    "ml.scoring": ["score"],
+}
+
+# Airflow reads its settings when it is imported first, so its home has to be named before.
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="vinelake-dags-")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
+
+
+@pytest.fixture(scope="session")
+def dag_bag():
+    """Every file of `dags/`, loaded once."""
+    sys.path.insert(0, str(DAGS))  # Airflow does the same with the folder of its DAG bundle
+    from airflow.dag_processing.dagbag import DagBag
+
+    yield DagBag(str(DAGS))
+    sys.path.remove(str(DAGS))
+
+
+@pytest.fixture(scope="session")
+def dags(dag_bag):
+    """DAG by id."""
+    return dag_bag.dags
+
+
+@pytest.fixture(scope="session")
+def chain(dag_bag):
+    """The module that the DAGs share."""
+    return sys.modules["chain"]
+
+
+class Events(dict):
+    """Stands for Airflow's accessors of asset events."""
+
+    def __missing__(self, asset):
+        self[asset] = SimpleNamespace(extra=None)
+        return self[asset]
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Puts recorders in the place of all job functions; yields what they were called with."""
+    seen: list[tuple] = []
+
+    def recorder(name):
+        def job(*args, **kwargs):
+            seen.append((name, args, kwargs))
+            return {"new_batches": ["b1"], "repeated_batches": []}
+
+        return job
+
+    for module, functions in JOBS.items():
+        stand_in = ModuleType(module)
+        for function in functions:
+            setattr(stand_in, function, recorder(f"{module}.{function}"))
+        package, _, name = module.partition(".")
+        monkeypatch.setitem(sys.modules, module, stand_in)
+        monkeypatch.setattr(__import__(package), name, stand_in, raising=False)
+    return seen
+
+
+@pytest.fixture
+def run_task(dags, chain, monkeypatch):
+    """Runs a task's function as a worker would, in a run of the given partition key."""
+
+    def run(dag_id, task_id, key, events=(), run_type="manual", option="Approve"):
+        function = dags[dag_id].get_task(task_id).python_callable
+        outlets = Events()
+        context = {
+            "dag_run": SimpleNamespace(dag_id=dag_id, run_id="r1", partition_key=key, run_type=run_type),
+            "ti": SimpleNamespace(xcom_push=lambda key, value: None),
+            "inlet_events": {chain.BRONZE: list(events)},
+            "outlet_events": outlets,
+        }
+        for module in (chain, sys.modules[function.__module__]):
+            monkeypatch.setattr(module, "get_current_context", lambda: context, raising=False)
+        return SimpleNamespace(result=function(*arguments(dag_id, task_id, option)), outlets=outlets)
+
+    return run
+
+
+def arguments(dag_id, task_id, option):
+    """What the task would be handed from the tasks before it."""
+    answer = {
+        "chosen_options": [option],
+        "responded_by_user": {"id": "risk_officer", "name": "risk_officer"},
+        "params_input": {"comment": "until next review"},
+    }
+    handed = {
+        ("promote_model", "decide"): [answer],
+        ("ingest_file_drop", "gate_bronze"): [{"new_batches": ["b1"], "repeated_batches": []}],
+    }
+    return handed.get((dag_id, task_id), [])

@@ -1,0 +1,124 @@
+"""The DAGs form one chain from received files to scores, joined by assets that carry the partition key."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+EDGES = {
+    ("ingest_file_drop", "build_silver"),
+    ("build_silver", "build_features"),
+    ("build_features", "train_risk_models"),
+    ("build_features", "score_portfolio"),
+    ("train_risk_models", "promote_model"),
+    ("promote_model", "score_portfolio"),
+}
+
+
+def edges(dags):
+    made = {asset.name: dag_id for dag_id, dag in dags.items() for t in dag.tasks for asset in t.outlets}
+    found = set()
+    for dag_id, dag in dags.items():
+        found |= {(made[name], dag_id) for name in names(getattr(dag.timetable, "asset_condition", None))}
+    return found
+
+
+def names(condition):
+    """The assets in a schedule's condition, however it is nested."""
+    if condition is None:
+        return set()
+    return {condition.name} if hasattr(condition, "name") else set().union(*map(names, condition.objects))
+
+
+def test_assets_join_the_dags(dags):
+    assert edges(dags) == EDGES
+
+
+def test_keys_are_passed_through_unchanged(dags):
+    from airflow.sdk import IdentityMapper, PartitionedAssetTimetable
+
+    for _, dag_id in EDGES:
+        timetable = dags[dag_id].timetable
+        assert isinstance(timetable, PartitionedAssetTimetable), dag_id
+        assert isinstance(timetable.default_partition_mapper, IdentityMapper), dag_id
+        assert not timetable.partition_mapper_config, dag_id
+
+
+def test_scores_follow_new_features_and_a_new_champion_alike(dags):
+    from airflow.sdk import AssetAny
+
+    assert isinstance(dags["score_portfolio"].timetable.asset_condition, AssetAny)
+
+
+def test_ingest_runs_daily_and_takes_any_date_by_hand(dags):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    told = DagSerialization.from_dict(DagSerialization.to_dict(dags["ingest_file_drop"]))
+    assert told.timetable.partitioned
+    told.validate_partition_key("2020-03-01")
+    assert told.timetable.resolve_partition_date("2020-03-01").strftime("%Y-%m-%d") == "2020-03-01"
+    with pytest.raises(Exception, match="2020-13-01"):
+        told.timetable.resolve_partition_date("2020-13-01")
+
+
+def test_every_dag_survives_the_way_to_the_scheduler(dags):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    for dag_id, dag in dags.items():
+        told = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+        assert told.task_ids == dag.task_ids, dag_id
+
+
+def announced(*batches, key="2024-01-01"):
+    return SimpleNamespace(extra={"batches": list(batches)}, partition_key=key)
+
+
+def test_nothing_new_ends_as_skipped_and_so_announces_nothing(dags, calls, run_task):
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    with pytest.raises(AirflowSkipException, match="0 new batches"):
+        run_task("ingest_file_drop", "land", "2024-01-01", events=[announced("b1")])
+    assert all(task.trigger_rule == "all_success" for task in dags["ingest_file_drop"].tasks)
+
+
+def test_what_was_landed_but_not_published_is_still_new(dags, calls, run_task):
+    events = [announced("b0"), SimpleNamespace(extra=None)]
+    run = run_task("ingest_file_drop", "land", "2024-01-01", events=events)
+    assert run.result["new_batches"] == ["b1"]
+
+
+def test_the_announcement_names_the_batches(chain, calls, run_task):
+    run = run_task("ingest_file_drop", "gate_bronze", "2024-01-01")
+    assert run.outlets[chain.BRONZE].extra == {"batches": ["b1"]}
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "backfill"])
+def test_a_day_without_a_drop_is_skipped_when_the_schedule_asked(calls, run_task, run_type):
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    with pytest.raises(AirflowSkipException, match="no drop was delivered"):
+        run_task("ingest_file_drop", "land", "1999-01-01", run_type=run_type)
+    assert calls == []
+
+
+def test_a_job_with_nothing_to_do_ends_as_skipped(chain):
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    with pytest.raises(AirflowSkipException, match="no champion yet"):
+        chain.run_undated(lambda: {"skipped": "no champion yet"})
+
+
+def test_a_fault_leaves_its_reason_where_it_can_be_read(chain, monkeypatch):
+    from lakehouse.errors import GateFailed
+
+    left = {}
+    context = {"ti": SimpleNamespace(xcom_push=lambda key, value: left.update({key: value}))}
+    monkeypatch.setattr(chain, "get_current_context", lambda: context)
+
+    def gate():
+        raise GateFailed("2 of 30 rules broken", where="silver.loan", remedy="read reports/silver.html")
+
+    with pytest.raises(GateFailed):
+        chain.run_undated(gate)
+    assert "2 of 30 rules broken" in left["failure"] and "reports/silver.html" in left["failure"]
