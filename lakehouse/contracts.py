@@ -31,6 +31,7 @@ CONTRACT_PROPERTIES = {
 }
 COLUMN_PROPERTIES = {"unit", "codes", "notAfterReceived", "outcome"}
 ROW_RULE_ENGINE = "vinelake-row-rule"
+COUNT_ENGINE = "vinelake-count"
 DECIMAL = re.compile(r"decimal\(\d{1,2},\d{1,2}\)")
 
 
@@ -57,7 +58,11 @@ class Column:
 
 @dataclass(frozen=True)
 class RowRule:
-    """A condition every row must meet, in SQL over the entity's columns; its name is the reason code."""
+    """A named SQL condition over the entity's columns.
+
+    As a row rule every row must meet it and its name is the reason code of those that do not; as a count
+    it is only counted per batch, for the ledger.
+    """
 
     name: str
     condition: str
@@ -96,6 +101,7 @@ class Contract:
     known_at: KnownAt
     columns: tuple[Column, ...]
     row_rules: tuple[RowRule, ...]
+    counts: tuple[RowRule, ...]
     fingerprint: str
 
     @property
@@ -162,7 +168,8 @@ def load(path: Path) -> Contract:
         version_order=tuple(own.get("versionOrder", ())),
         known_at=_known_at(fault, own["knownAt"], columns),
         columns=columns,
-        row_rules=_row_rules(fault, objects[0], {c.name for c in columns}),
+        row_rules=_conditions(fault, objects[0], {c.name for c in columns}, ROW_RULE_ENGINE),
+        counts=_conditions(fault, objects[0], {c.name for c in columns}, COUNT_ENGINE),
         fingerprint=hashlib.sha256(text.encode()).hexdigest()[:16],
     )
     _check_whole(fault, contract)
@@ -294,15 +301,17 @@ def _known_at(fault: _Faults, rule: Mapping[str, Any], columns: Sequence[Column]
     return KnownAt("event_lag", event, int(rule.get("lagDays", 0)))
 
 
-def _row_rules(fault: _Faults, entity: Any, names: set[str]) -> tuple[RowRule, ...]:
+def _conditions(fault: _Faults, entity: Any, names: set[str], engine: str) -> tuple[RowRule, ...]:
     import sqlglot
     from sqlglot import errors, exp
 
     rules = []
     for i, entry in enumerate(entity.get("quality") or []):
-        if entry.get("engine") != ROW_RULE_ENGINE:
-            continue
         at = ["schema", 0, "quality", i]
+        if entry.get("engine") not in (ROW_RULE_ENGINE, COUNT_ENGINE):
+            fault.stop(f"no engine {entry.get('engine')!r}", at, f"engine: {ROW_RULE_ENGINE} or {COUNT_ENGINE}")
+        if entry["engine"] != engine:
+            continue
         condition = str(entry["implementation"])
         try:
             used = {c.name for c in sqlglot.parse_one(condition, dialect="spark").find_all(exp.Column)}

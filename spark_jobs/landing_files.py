@@ -21,7 +21,7 @@ class ReceivedFile:
     """What one pass over a file found.
 
     `block_sha256` holds one digest per mebibyte of the bytes as received, so that a changed byte can be
-    located later; `data_lines` does not count the header.
+    located later; `data_lines` counts lines that hold anything, without the header.
     """
 
     name: str
@@ -36,7 +36,7 @@ def inspect(path: Path, contract: Contract) -> ReceivedFile:
     """Checks a file against its contract as far as bytes and header go; raises a LandingError that says why."""
     whole, blocks = hashlib.sha256(), []
     decoder = codecs.getincrementaldecoder(contract.encoding)()
-    lines, size, head, ends_open = 0, 0, "", False
+    lines, data_lines, size, head, rest = 0, 0, 0, "", ""
     for raw, plain in _blocks(path):
         if raw:
             whole.update(raw)
@@ -54,14 +54,16 @@ def inspect(path: Path, contract: Contract) -> ReceivedFile:
             )
         if len(head) < 65536:
             head += text
-        lines += text.count("\n")
-        ends_open = not text.endswith("\n") if text else ends_open
-    lines += 1 if ends_open else 0
-    if lines == 0:
+        complete = (rest + text).split("\n")
+        rest = complete.pop()
+        lines += len(complete)
+        data_lines += sum(1 for line in complete if line.strip())
+    data_lines += 1 if rest.strip() else 0
+    if data_lines == 0:
         raise LandingError("the file is empty", where=path.name, remedy="ask the sender to send it again")
     header = _header(head)
     _check_header(path, contract, header)
-    return ReceivedFile(path.name, size, whole.hexdigest(), tuple(blocks), header, lines - 1)
+    return ReceivedFile(path.name, size, whole.hexdigest(), tuple(blocks), header, data_lines - 1)
 
 
 def _blocks(path: Path) -> Iterator[tuple[bytes, bytes]]:

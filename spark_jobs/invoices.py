@@ -1,0 +1,81 @@
+"""Invoice rules: identity, versions, and which red letter reverses which invoice.
+
+Pure functions, DataFrame in, DataFrame out. Amounts are exact decimals in CNY.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+FACTS = (
+    "enterprise_id", "direction", "invoice_number", "issued_on", "event_at", "counterparty_id", "amount_excl_tax_cny",
+    "tax_cny", "amount_incl_tax_cny", "status", "is_red_letter",
+)  # fmt: skip
+PLACE = ("batch_id", "source_file", "row_number")
+TRACE = ("known_at", "known_at_is_assumed", "received_on", "batch_id", "batch_sequence", "source_file", "row_number")
+
+
+def conform(accepted: DataFrame, direction: str) -> DataFrame:
+    """Accepted bronze rows of one direction in the common vocabulary, with the invoice's identity.
+
+    An invoice is identified by direction, enterprise, number, day and counterparty: the number alone repeats,
+    since the sources do not list the invoice code that makes it unique.
+    """
+    return accepted.selectExpr(
+        f"sha2(concat('{direction}', record_key), 256) AS invoice_id",
+        "*",
+        f"'{direction}' AS direction",
+        "cast(issued_on AS timestamp) AS event_at",
+        "amount_excl_tax_cny < 0 AS is_red_letter",
+    ).select("invoice_id", *FACTS, *TRACE)
+
+
+def number_versions(rows: DataFrame) -> DataFrame:
+    """Adds `version_no`: an invoice's versions, counted in the order they became known.
+
+    Listed both valid and void in one drop, the void row is the later version: voiding is final.
+    """
+    order = "batch_sequence, CASE status WHEN 'valid' THEN 0 ELSE 1 END, source_file, row_number"
+    return rows.selectExpr(
+        "*", f"cast(row_number() OVER (PARTITION BY invoice_id ORDER BY {order}) AS int) AS version_no"
+    )
+
+
+def link_red_letters(rows: DataFrame) -> DataFrame:
+    """Adds `reverses_invoice_id` and `red_letter_link` (`linked`, `unlinked`, null for other rows).
+
+    A valid red letter reverses the latest earlier valid invoice of the same parties, direction and absolute
+    total that was known by then; an invoice can be reversed once, by the first red letter that claims it.
+    Partial reversals stay `unlinked`.
+    """
+    from pyspark.sql import functions
+
+    reds = rows.where("is_red_letter AND status = 'valid'").alias("red")
+    blues = rows.where("NOT is_red_letter AND status = 'valid' AND amount_excl_tax_cny > 0").alias("blue")
+    pairs = reds.join(
+        blues,
+        on=functions.expr(
+            "red.enterprise_id = blue.enterprise_id AND red.direction = blue.direction "
+            "AND red.counterparty_id = blue.counterparty_id "
+            "AND red.amount_incl_tax_cny = -blue.amount_incl_tax_cny "
+            "AND blue.issued_on <= red.issued_on AND blue.known_at <= red.known_at",
+        ),
+    )
+    claims = pairs.groupBy(*(f"red.{c}" for c in ("invoice_id", "issued_on", "invoice_number", *PLACE))).agg(
+        functions.expr("max_by(blue.invoice_id, struct(blue.issued_on, blue.invoice_number, blue.invoice_id))").alias(
+            "reverses_invoice_id"
+        )
+    )
+    first = "PARTITION BY reverses_invoice_id ORDER BY issued_on, invoice_number, invoice_id, row_number"
+    links = claims.selectExpr("*", f"row_number() OVER ({first}) AS claim").where("claim = 1")
+    return rows.join(links.select(*PLACE, "reverses_invoice_id"), list(PLACE), "left").selectExpr(
+        "invoice_id",
+        *FACTS,
+        "CASE WHEN is_red_letter AND status = 'valid' THEN if(reverses_invoice_id IS NULL, 'unlinked', 'linked') "
+        "END AS red_letter_link",
+        "reverses_invoice_id",
+        *TRACE,
+    )
