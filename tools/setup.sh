@@ -32,7 +32,8 @@ fi
 
 say "installing $(grep -c '^[a-z].*==' requirements.lock) packages from requirements.lock"
 if [ -n "$uv" ]; then
-  "$uv" pip sync --python .venv/bin/python --require-hashes requirements.lock
+  [ -t 2 ] && quiet= || quiet=--quiet   # a terminal shows uv's progress; a log would get 400 lines
+  "$uv" pip sync $quiet --python .venv/bin/python --require-hashes requirements.lock
 else
   "$boot/bin/python" -m pip --python .venv/bin/python install --quiet --disable-pip-version-check \
     --require-hashes --no-deps -r requirements.lock

@@ -15,10 +15,22 @@ from lakehouse.errors import ServiceError
 from lakehouse.services import postgres
 from lakehouse.services.airflow_api import AirflowApi, call
 from lakehouse.services.process import Process
+from lakehouse.services.scheduler import PRELOAD
 from lakehouse.services.secrets import read_secrets, write_private
 from lakehouse.settings import Settings, get_settings
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+QUIET = (
+    "airflow",
+    "alembic",
+    "great_expectations",
+    "http.access",
+    "httpx",
+    "py4j",
+    "pyspark",
+    "sqlalchemy",
+    "uvicorn",
+)
 # One engine, few cores: what queues here would only queue in the engine.
 POOLS = {"engine": (2, "tasks that use the Spark engine"), "publish": (1, "tasks that publish tables")}
 
@@ -76,15 +88,26 @@ def configuration(settings: Settings) -> dict[str, dict[str, str]]:
             "task_instance_heartbeat_timeout": "60",
             # Workers are forked from a process that has imported the heavy packages once.
             "mp_start_method": "forkserver",
-            "mp_forkserver_preload": "lakehouse.services.preload",
+            "mp_forkserver_preload": PRELOAD,
+            # While the imports last, the first task holds the scheduler up; that is not ill health.
+            "scheduler_health_check_threshold": "90",
         },
+        # A finished task frees its worker only at the next heartbeat, and until then an answered question
+        # would be taken for a lost task.
+        "workers": {"min_heartbeat_interval": "1"},
         "dag_processor": {
             "refresh_interval": "10",
             "min_file_process_interval": "60",
             "bundle_refresh_check_interval": "2",
             "parsing_processes": "2",
         },
-        "logging": {"logging_level": "WARNING", "fab_logging_level": "WARNING"},
+        "logging": {
+            # Tasks log what they do; the components themselves only what is wrong.
+            "logging_level": "INFO",
+            "namespace_levels": " ".join(f"{name}=WARNING" for name in QUIET),
+            "uvicorn_logging_level": "WARNING",
+            "colored_console_log": "False",
+        },
         "usage_data_collection": {"enabled": "False"},
     }
 
@@ -127,17 +150,23 @@ def environment() -> dict[str, str]:
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "PYTHONPATH": str(settings.project_dir),
         "PYTHONWARNINGS": "ignore",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "GX_ANALYTICS_ENABLED": "false",
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
 
 
 def processes() -> list[Process]:
     """The components as supervised processes. They need PostgreSQL and a migrated database."""
     settings = get_settings()
-    options = {"scheduler": ["--skip-serve-logs"], "triggerer": ["--skip-serve-logs"]}
+    commands = {component: ["airflow", component] for component in COMPONENTS}
+    commands["scheduler"] = ["lakehouse.services.scheduler"]
+    # Logs are read from the folder they share; the log servers would listen on every interface.
+    commands["triggerer"].append("--skip-serve-logs")
     return [
         Process(
             name=f"airflow-{component}",
-            command=[sys.executable, "-m", "airflow", component, *options.get(component, [])],
+            command=[sys.executable, "-m", *commands[component]],
             port=settings.airflow_port if component == "api-server" else None,
             port_setting="VINELAKE_AIRFLOW_PORT",
             ready=_readiness(component),

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 from lakehouse.errors import ServiceError
 
+SETTLE_SECONDS = 4
 FINISHED = frozenset({"success", "failed"})
 
 
@@ -191,8 +192,14 @@ class AirflowApi:
         return self.request("GET", path, query=query)["hitl_details"]
 
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str, params: dict | None = None) -> dict:
-        """Answers a waiting task as this user; Airflow notes who it was and refuses whom it did not ask."""
+        """Answers a waiting task as this user; Airflow notes who it was and refuses whom it did not ask.
+
+        Waits until the question is `SETTLE_SECONDS` old: a task that is answered before the scheduler has
+        noted that it waits is taken for one that was lost, and failed.
+        """
         path = f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}/taskInstances/{quote(task_id)}"
+        asked = datetime.fromisoformat(self.request("GET", f"{path}/-1/hitlDetails")["created_at"])
+        time.sleep(max(0.0, SETTLE_SECONDS - (datetime.now(UTC) - asked).total_seconds()))
         body = {"chosen_options": [option], "params_input": params or {}}
         return self.request("PATCH", f"{path}/-1/hitlDetails", body)
 
