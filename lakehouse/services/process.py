@@ -162,7 +162,9 @@ def read_note(pid_file: Path) -> dict:
         note = json.loads(pid_file.read_text())
     except (OSError, ValueError):
         return {}
-    return note if isinstance(note, dict) and {"pid", "created"} <= note.keys() else {}
+    if not isinstance(note, dict) or type(note.get("pid")) is not int:
+        return {}
+    return note if isinstance(note.get("created"), int | float) else {}
 
 
 def write_note(pid_file: Path, note: dict) -> None:
