@@ -1,0 +1,105 @@
+-- Definitions: features_partner.yml.
+with pair_months as (
+
+    select
+        dates.as_of,
+        pairs.enterprise_id,
+        pairs.direction,
+        pairs.counterparty_id,
+        dates.month_serial - year(pairs.event_day) * 12 - month(pairs.event_day) as month_no,
+        sum(pairs.valid_count) as valid_count,
+        sum(pairs.valid_fen) as valid_fen
+    from {{ ref('int_pair_daily') }} as pairs
+    inner join {{ ref('int_as_of') }} as dates
+        on pairs.known_day <= dates.as_of
+        and pairs.event_day < dates.month_start
+        and pairs.event_day >= add_months(dates.month_start, -24)
+    where pairs.counterparty_id is not null
+    group by
+        dates.as_of, pairs.enterprise_id, pairs.direction, pairs.counterparty_id,
+        dates.month_serial - year(pairs.event_day) * 12 - month(pairs.event_day)
+    having sum(pairs.valid_count) > 0
+
+),
+
+-- Grain from here: as_of × enterprise × direction × counterparty.
+partners as (
+
+    select
+        as_of,
+        enterprise_id,
+        direction,
+        counterparty_id,
+        count(case when month_no <= 12 then 1 end) as active_months,
+        max(month_no <= 3) as is_recent,
+        max(month_no <= 12) as is_now,
+        max(month_no > 12) as was_before,
+        greatest(sum(case when month_no <= 12 then valid_fen else 0L end), 0L) as fen,
+        greatest(sum(case when month_no > 12 then valid_fen else 0L end), 0L) as fen_before
+    from pair_months
+    group by as_of, enterprise_id, direction, counterparty_id
+
+),
+
+summary as (
+
+    select
+        as_of,
+        enterprise_id,
+        direction,
+        count_if(is_now) as partners,
+        count_if(is_recent) as recent_partners,
+        count_if(active_months >= 2) as repeat_partners,
+        count_if(was_before) as partners_before,
+        count_if(was_before and is_now) as kept_partners,
+        count_if(is_now and not was_before) as new_partners,
+        sum(fen) as fen,
+        max(fen) as top1_fen,
+        aggregate(slice(sort_array(collect_list(fen), false), 1, 5), 0L, (total, x) -> total + x) as top5_fen,
+        sum(cast(fen as decimal(19, 0)) * cast(fen as decimal(19, 0))) as fen_squares,
+        sum(fen_before) as fen_before,
+        sum(case when is_now then fen_before else 0L end) as kept_fen_before,
+        sum(case when not was_before then fen else 0L end) as new_fen
+    from partners
+    group by as_of, enterprise_id, direction
+
+),
+
+spine as (
+
+    select as_of, enterprise_id, history_months from {{ ref('int_enterprise_months') }}
+
+)
+
+select
+    spine.as_of,
+    spine.enterprise_id,
+    {% for partner, side in [('customer', 'sale'), ('supplier', 'purchase')] %}
+    coalesce({{ side }}.partners, 0L) as {{ partner }}_12m_count,
+    coalesce({{ side }}.recent_partners, 0L) as {{ partner }}_3m_count,
+    ln(1.0D + coalesce({{ side }}.partners, 0L)) as {{ partner }}_12m_log,
+    {{ ratio(side ~ '.top1_fen', side ~ '.fen') }} as {{ partner }}_top1_12m_ratio,
+    {{ ratio(side ~ '.top5_fen', side ~ '.fen') }} as {{ partner }}_top5_12m_ratio,
+    cast({{ side }}.fen_squares as double)
+        / pow(case when {{ side }}.fen > 0 then cast({{ side }}.fen as double) end, 2) as {{ partner }}_hhi_12m_ratio,
+    {{ ratio(side ~ '.repeat_partners', side ~ '.partners') }} as {{ partner }}_repeat_12m_ratio,
+    case when spine.history_months >= 24 then
+        {{ ratio(side ~ '.kept_partners', side ~ '.partners_before') }}
+    end as {{ partner }}_retention_24m_ratio,
+    case when spine.history_months >= 24 then
+        {{ ratio(side ~ '.kept_fen_before', side ~ '.fen_before') }}
+    end as {{ partner }}_retention_value_24m_ratio,
+    case when spine.history_months >= 24 then
+        {{ ratio(side ~ '.new_fen', side ~ '.fen') }}
+    end as new_{{ partner }}_share_24m_ratio,
+    case when spine.history_months >= 24 then
+        coalesce({{ side }}.new_partners, 0L)
+    end as new_{{ partner }}_24m_count,
+    {% endfor %}
+    {{ ratio('sale.recent_partners', 'sale.partners') }} as customer_3m_to_12m_ratio
+from spine
+left join summary as sale
+    on spine.as_of = sale.as_of and spine.enterprise_id = sale.enterprise_id and sale.direction = 'sale'
+left join summary as purchase
+    on spine.as_of = purchase.as_of and spine.enterprise_id = purchase.enterprise_id
+    and purchase.direction = 'purchase'

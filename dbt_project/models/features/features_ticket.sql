@@ -1,0 +1,126 @@
+-- Definitions: features_ticket.yml. Quantiles and maxima cannot be summed: they come from the single
+-- invoices current at the asked dates.
+with invoices as (
+
+    select
+        dates.as_of,
+        invoices.*,
+        invoices.is_valid and not invoices.is_red as is_blue,
+        dayofmonth(invoices.issued_on) >= 26 as is_month_end,
+        dayofweek(invoices.issued_on) in (1, 7) as is_weekend,
+        invoices.total_fen > 0 and invoices.total_fen % 100000 = 0 as is_round
+    from {{ ref('int_invoice_interval') }} as invoices
+    inner join {{ ref('int_as_of') }} as dates
+        on invoices.issued_on < dates.month_start
+        and invoices.issued_on >= add_months(dates.month_start, -12)
+        and invoices.known_day <= dates.as_of
+        and (invoices.superseded_day is null or invoices.superseded_day > dates.as_of)
+    where invoices.is_valid
+
+),
+
+tickets as (
+
+    select
+        as_of,
+        enterprise_id,
+        direction,
+        count(*) as valid_count,
+        sum(amount_fen) as valid_fen,
+        sum(abs(amount_fen)) as valid_abs_fen,
+        max(amount_fen) as max_fen,
+        count_if(is_blue) as blue_count,
+        sum(case when is_blue then amount_fen else 0L end) as blue_fen,
+        sum(case when is_blue then cast(amount_fen as decimal(19, 0)) * cast(amount_fen as decimal(19, 0)) end) as blue_squares,
+        percentile(case when is_blue then amount_fen end, array(0.5, 0.9)) as blue_quantiles,
+        count_if(is_blue and is_round) as round_count,
+        count_if(amount_fen = 0) as zero_count,
+        count_if(is_month_end) as month_end_count,
+        sum(case when is_month_end then abs(amount_fen) else 0L end) as month_end_abs_fen,
+        count_if(is_weekend) as weekend_count
+    from invoices
+    group by as_of, enterprise_id, direction
+
+),
+
+matched as (
+
+    -- The seller's and the buyer's record of one invoice, both current on [known_day, superseded_day).
+    select
+        sale.invoice_id,
+        sale.enterprise_id,
+        sale.issued_on,
+        abs(sale.amount_fen) as abs_fen,
+        greatest(sale.known_day, purchase.known_day) as known_day,
+        least(sale.superseded_day, purchase.superseded_day) as superseded_day
+    from {{ ref('int_invoice_interval') }} as sale
+    inner join {{ ref('int_invoice_interval') }} as purchase
+        on sale.invoice_number = purchase.invoice_number
+        and sale.issued_on = purchase.issued_on
+        and sale.amount_fen = purchase.amount_fen
+    where sale.direction = 'sale' and sale.is_valid and purchase.direction = 'purchase' and purchase.is_valid
+
+),
+
+matched_once as (
+
+    select distinct
+        dates.as_of,
+        matched.enterprise_id,
+        matched.invoice_id,
+        matched.abs_fen
+    from matched
+    inner join {{ ref('int_as_of') }} as dates
+        on matched.issued_on < dates.month_start
+        and matched.issued_on >= add_months(dates.month_start, -12)
+        and matched.known_day <= dates.as_of
+        and (matched.superseded_day is null or matched.superseded_day > dates.as_of)
+
+),
+
+related as (
+
+    select as_of, enterprise_id, sum(abs_fen) as related_fen
+    from matched_once
+    group by as_of, enterprise_id
+
+),
+
+spine as (
+
+    select as_of, enterprise_id from {{ ref('int_enterprise_months') }}
+
+)
+
+select
+    spine.as_of,
+    spine.enterprise_id,
+
+    -- ticket
+    {{ ratio('sale.max_fen', 'sale.valid_fen') }} as sales_ticket_max_12m_ratio,
+    {{ ratio('purchase.max_fen', 'purchase.valid_fen') }} as purchase_ticket_max_12m_ratio,
+    {{ ratio('sale.blue_fen', 'sale.blue_count') }} / 100.0D as sales_ticket_mean_12m_cny,
+    sale.blue_quantiles[0] / 100.0D as sales_ticket_median_12m_cny,
+    sale.blue_quantiles[1] / 100.0D as sales_ticket_p90_12m_cny,
+    purchase.blue_quantiles[0] / 100.0D as purchase_ticket_median_12m_cny,
+    sqrt(cast(
+        sale.blue_count * sale.blue_squares - cast(sale.blue_fen as decimal(19, 0)) * cast(sale.blue_fen as decimal(19, 0))
+    as double)) / nullif(cast(sale.blue_fen as double), 0.0D) as sales_ticket_cv_12m_ratio,
+    {{ ratio('sale.zero_count', 'sale.valid_count') }} as sales_zero_amount_count_12m_ratio,
+
+    -- timing
+    {{ ratio('sale.round_count', 'sale.blue_count') }} as sales_round_count_12m_ratio,
+    {{ ratio('purchase.round_count', 'purchase.blue_count') }} as purchase_round_count_12m_ratio,
+    {{ ratio('sale.month_end_count', 'sale.valid_count') }} as sales_month_end_count_12m_ratio,
+    {{ ratio('sale.month_end_abs_fen', 'sale.valid_abs_fen') }} as sales_month_end_amount_12m_ratio,
+    {{ ratio('sale.weekend_count', 'sale.valid_count') }} as sales_weekend_count_12m_ratio,
+
+    -- related
+    {{ ratio('coalesce(related.related_fen, 0L)', 'sale.valid_abs_fen') }} as related_trade_12m_ratio
+from spine
+left join tickets as sale
+    on spine.as_of = sale.as_of and spine.enterprise_id = sale.enterprise_id and sale.direction = 'sale'
+left join tickets as purchase
+    on spine.as_of = purchase.as_of and spine.enterprise_id = purchase.enterprise_id
+    and purchase.direction = 'purchase'
+left join related on spine.as_of = related.as_of and spine.enterprise_id = related.enterprise_id

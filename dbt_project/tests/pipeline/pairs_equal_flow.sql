@@ -1,0 +1,21 @@
+-- Summed over counterparties, the pair base is the flow base: valid invoices of each day as known each day.
+with from_pairs as (
+
+    select
+        enterprise_id,
+        direction,
+        event_day,
+        known_day,
+        sum(valid_count) as valid_count,
+        sum(valid_fen) as valid_fen
+    from {{ ref('int_pair_daily') }}
+    group by enterprise_id, direction, event_day, known_day
+
+)
+
+select *
+from from_pairs
+full outer join {{ ref('int_flow_daily') }} as flow using (enterprise_id, direction, event_day, known_day)
+where
+    coalesce(from_pairs.valid_count, 0L) <> coalesce(flow.valid_count, 0L)
+    or coalesce(from_pairs.valid_fen, 0L) <> coalesce(flow.valid_fen, 0L)

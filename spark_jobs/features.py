@@ -1,0 +1,101 @@
+"""Features: decides the as-of dates of a partition and has dbt build `gold_build.enterprise_features` for them.
+
+The models, and every feature's definition, live in `dbt_project/`; see `docs/reference/features.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from ruamel.yaml import YAML
+
+from lakehouse import engine, ledger, tables
+from lakehouse.errors import ConfigError
+from lakehouse.time import parse_partition
+from spark_jobs import dbt_run
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+TABLE = "gold.enterprise_features"
+
+
+def build(partition: str) -> dict[str, Any]:
+    """Builds the features of every date `as_of_dates` names, tests them, and leaves them unpublished.
+
+    Returns the dates, rows, and numbers of models and tests. Raises GateFailed or EngineError, which name
+    the failed test or model.
+    """
+    with engine.session("features") as spark, ledger.run(spark, "features", partition) as run:
+        dates = as_of_dates(spark, partition)
+        tables.begin_build(spark, TABLE)
+        results = dbt_run.invoke(
+            "build",
+            ["--exclude", "tag:full", "--exclude-resource-type", "unit_test"],
+            {"as_of_dates": [day.isoformat() for day in dates]},
+        )
+        kinds = [str(result.node.resource_type) for result in results]
+        run.details.update(
+            as_of=[day.isoformat() for day in dates],
+            rows=spark.table(tables.build_name(TABLE)).count(),
+            models=kinds.count("model"),
+            tests=kinds.count("test"),
+        )
+        return {"partition": partition, **run.details}
+
+
+def as_of_dates(spark: SparkSession, partition: str) -> list[date]:
+    """The dates to build: the partition, its observation dates, and those readers already have."""
+    dates = {parse_partition(partition), *observation_dates(spark, partition)}
+    if tables.is_published(spark, TABLE):
+        dates |= {row[0] for row in tables.read(spark, TABLE).select("as_of").distinct().collect()}
+    return sorted(dates)
+
+
+def observation_dates(spark: SparkSession, partition: str) -> list[date]:
+    """Past dates on which models observe firms, by the rule of `dbt_project/observation.yml`.
+
+    Read from what had been published by the time of the call: the first invoice day known at the
+    partition, and whether there are loans with dated outcomes.
+    """
+    first = spark.sql(
+        f"SELECT min(issued_on) FROM {tables.published_name('silver.vat_invoice')} "
+        f"WHERE known_at <= timestamp'{parse_partition(partition)} 00:00:00'"
+    ).collect()[0][0]
+    if first is None:
+        return []
+    dated = tables.is_published(spark, "silver.loan") and not tables.read(spark, "silver.loan").isEmpty()
+    return dates_by_rule(first, parse_partition(partition), _rule("dated_outcomes" if dated else "undated_outcomes"))
+
+
+def dates_by_rule(first_issued_on: date, partition: date, rule: dict[str, int]) -> list[date]:
+    """First days of every n-th month with enough full months after the first invoice's, up to the partition."""
+    # The month of the first invoice counts as full: history is counted in calendar months.
+    earliest = _month_serial(first_issued_on) + rule["history_months"]
+    serials = range(earliest, _month_serial(partition) + 1)
+    dates = [date(s // 12, s % 12 + 1, 1) for s in serials if s % rule["every_months"] == 0]
+    return dates[-rule["max_dates"] :]
+
+
+def _month_serial(day: date) -> int:
+    return day.year * 12 + day.month - 1
+
+
+def _rule(kind: str) -> dict[str, int]:
+    path = dbt_run.project_dir() / "observation.yml"
+    content = YAML(typ="safe").load(path)
+    rule = {**(content.get(kind) or {}), "max_dates": content.get("max_dates")}
+    wrong = _not_positive(rule, ("every_months", "history_months", "max_dates"))
+    if wrong:
+        raise ConfigError(
+            f"{kind} needs a positive whole number for {', '.join(wrong)}",
+            where=str(path),
+            remedy="see the comment at the head of that file",
+        )
+    return rule
+
+
+def _not_positive(rule: dict[str, Any], names: Sequence[str]) -> list[str]:
+    return [name for name in names if not isinstance(rule.get(name), int) or rule[name] < 1]
