@@ -1,0 +1,256 @@
+"""The gate: checks what was built of a layer and publishes it in one commit, or publishes nothing.
+
+A failure raises `GateFailed` naming table, rule and count, and leaves a page that a person can read; an
+orchestrator's task fails with it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from expectations import report, suites
+from lakehouse import contracts, engine, ledger, tables
+from lakehouse.errors import GateFailed
+from lakehouse.settings import get_settings
+from lakehouse.time import parse_partition, utc_now
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+GATE_SCHEMA = (
+    "run_id string, layer string, partition string, passed boolean, expectations int, failed int, "
+    "report string, checked_at timestamp"
+)
+SCORE_TABLE = "gold.enterprise_score"
+FEATURE_TABLE = "gold.enterprise_features"
+QUARANTINE = "quarantine.record"
+NAMED_TABLE = re.compile(r"\{([a-z_.0-9]+)\}")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One expectation's outcome: table, rule in words, whether it held, rows checked and rows that broke it."""
+
+    table: str
+    rule: str
+    passed: bool
+    checked: int | None
+    broken: int | None
+    detail: str = ""
+
+
+def gate(layer: str, partition: str) -> dict[str, Any]:
+    """Checks and publishes what was built of `bronze`, `silver`, `gold` (features) or `scores`.
+
+    Returns counts of tables and expectations and the report's path; with nothing built it checks nothing.
+    """
+    parse_partition(partition)
+    with engine.session(f"gate_{layer}") as spark, ledger.run(spark, f"gate_{layer}", partition) as run:
+        changed = _changed(spark, layer)
+        if not changed:
+            tables.repair_views(spark)
+            run.details["nothing_new"] = True
+            return {"tables": 0, "expectations": 0, "report": None}
+        findings = check(spark, layer, changed)
+        page = report.write(layer, partition, run.run_id, changed, findings)
+        broken = [f for f in findings if not f.passed]
+        _record(spark, run.run_id, layer, partition, findings, str(page))
+        run.details.update(tables=changed, expectations=len(findings), failed=len(broken))
+        if broken:
+            raise GateFailed(
+                f"{len(broken)} of {len(findings)} expectations failed: "
+                + "; ".join(f"{f.table}: {f.rule}{f' ({f.broken:,} rows)' if f.broken else ''}" for f in broken[:5]),
+                where=f"{layer}, partition {partition}; report {page}",
+                remedy="nothing of it was published; mend the data, the contract or the job, then run the build again",
+            )
+        tables.publish(spark, changed, f"gate_{layer}", partition)
+        return {"tables": len(changed), "expectations": len(findings), "report": str(page)}
+
+
+def check(spark: SparkSession, layer: str, changed: Mapping[str, int]) -> list[Finding]:
+    """Every expectation of the changed tables and the identities of their layer, without publishing."""
+    validator = _Validator(spark, changed)
+    for table in changed:
+        validator.suite(table, _suite(spark, table))
+    validator.identities(_identities(spark, layer, changed))
+    return validator.findings
+
+
+def _changed(spark: SparkSession, layer: str) -> dict[str, int]:
+    """The tables of a layer whose build is not what is published, with the version that was built."""
+    published = tables.current_manifest(spark).versions
+    changed = {}
+    for table in _built(spark, layer):
+        version = tables.build_version(spark, table)
+        if published.get(table) != version:
+            changed[table] = version
+    return changed
+
+
+def _built(spark: SparkSession, layer: str) -> list[str]:
+    names = {"bronze": ("bronze", "quarantine"), "silver": ("silver",), "gold": ("gold",), "scores": ("gold",)}[layer]
+    found = []
+    for schema in names:
+        listed = spark.sql(f"SHOW TABLES IN {get_settings().schema_name(schema)}_build").collect()
+        found += sorted(f"{schema}.{row['tableName']}" for row in listed if not row["isTemporary"])
+    if layer in ("gold", "scores"):
+        return [t for t in found if (t == SCORE_TABLE) == (layer == "scores")]
+    return found
+
+
+def _suite(spark: SparkSession, table: str) -> list[suites.Expectation]:
+    if table == QUARANTINE:
+        return [*suites.not_null("contract", "reasons", "batch_id", "row_number")]
+    if table.startswith("bronze."):
+        known = contracts.load_all(get_settings().contracts_dir)
+        return suites.bronze_suite(known[tables.split(table)[1]])
+    if table == SCORE_TABLE:
+        return suites.SCORE_SUITE
+    if table == FEATURE_TABLE:
+        return suites.feature_suite(dict(spark.table(tables.build_name(table)).dtypes))
+    return suites.SILVER.get(table, [suites.has_rows()])
+
+
+def _identities(spark: SparkSession, layer: str, changed: Iterable[str]) -> list[suites.Identity]:
+    if layer == "silver":
+        return suites.SILVER_IDENTITIES
+    if layer == "scores":
+        return suites.SCORE_IDENTITIES
+    if layer == "bronze":
+        return _accounts(spark, changed)
+    return []
+
+
+def _accounts(spark: SparkSession, changed: Iterable[str]) -> list[suites.Identity]:
+    """Per changed bronze table: its rows, by disposition, are those the batch ledger accounts for."""
+    booked = f"{get_settings().schema_name('control')}.batch"
+    found = []
+    for table in changed:
+        if not table.startswith("bronze."):
+            continue
+        for disposition in ("accepted", "duplicate"):
+            found.append(
+                suites.Identity(
+                    f"{tables.split(table)[1]}: {disposition} rows equal the batch ledger",
+                    f"SELECT count_if(disposition = '{disposition}') FROM {{{table}}}",
+                    f"SELECT coalesce(sum(rows_{disposition}), 0) FROM {booked} "
+                    f"WHERE contract = '{tables.split(table)[1]}'",
+                )
+            )
+    if QUARANTINE in changed:
+        found.append(
+            suites.Identity(
+                "quarantined rows equal the batch ledger",
+                f"SELECT count(*) FROM {{{QUARANTINE}}}",
+                f"SELECT coalesce(sum(rows_quarantined - coalesce(reasons['batch_rejected'], 0)), 0) FROM {booked}",
+            )
+        )
+    return found
+
+
+def _record(spark: SparkSession, run_id: str, layer: str, partition: str, findings: list[Finding], page: str) -> None:
+    name = tables.ensure_control_table(spark, "gate", GATE_SCHEMA)
+    failed = sum(not f.passed for f in findings)
+    row = (run_id, layer, partition, failed == 0, len(findings), failed, page, utc_now())
+    spark.createDataFrame([row], GATE_SCHEMA).write.format("delta").mode("append").saveAsTable(name)
+
+
+class _Validator:
+    """Runs suites with Great Expectations, without its telemetry, progress bars or samples of values."""
+
+    def __init__(self, spark: SparkSession, changed: Mapping[str, int]) -> None:
+        os.environ["GX_ANALYTICS_ENABLED"] = "false"
+        import great_expectations as gx
+        from great_expectations.data_context.types.base import ProgressBarsConfig
+
+        self.gx, self.spark, self.changed = gx, spark, changed
+        self.context = gx.get_context(mode="ephemeral")
+        self.context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        self.source = self.context.data_sources.add_spark("engine")
+        self.findings: list[Finding] = []
+
+    def suite(self, table: str, expected: list[suites.Expectation]) -> None:
+        frame = self.spark.sql(f"SELECT * FROM {self._name(table)}")
+        self.findings += [self._finding(table, r) for r in self._validate(table, frame, expected)]
+
+    def identities(self, identities: list[suites.Identity]) -> None:
+        if not identities:
+            return
+        sides = [
+            f"SELECT {i} AS number, cast(({self._sql(e.left)}) AS decimal(38,2)) AS left_side, "
+            f"cast(({self._sql(e.right)}) AS decimal(38,2)) AS right_side"
+            for i, e in enumerate(identities)
+        ]
+        rows = sorted(self.spark.sql(" UNION ALL ".join(sides)).collect(), key=lambda r: r["number"])
+        for identity, row in zip(identities, rows, strict=True):
+            one = self.spark.createDataFrame(
+                [(row["left_side"], row["right_side"])], "left_side decimal(38,2), right_side decimal(38,2)"
+            )
+            pair = suites.Expectation(
+                "ExpectColumnPairValuesToBeEqual", {"column_A": "left_side", "column_B": "right_side"}
+            )
+            both_there = suites.not_null("left_side", "right_side")
+            held = all(r.success for r in self._validate("identity", one, [pair, *both_there]))
+            detail = f"{row['left_side']} against {row['right_side']}"
+            self.findings.append(Finding("between tables", identity.name, held, None, None, detail))
+
+    def _validate(self, name: str, frame: Any, expected: list[suites.Expectation]) -> list[Any]:
+        import great_expectations.expectations as kinds
+
+        suite = self.gx.ExpectationSuite(name=name)
+        for item in expected:
+            suite.add_expectation(getattr(kinds, item.kind)(**item.arguments))
+        asset = self.source.add_dataframe_asset(f"{name}-{time.monotonic_ns()}")
+        batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
+        # No samples of unexpected values: a report must never carry confidential ones.
+        return batch.validate(suite, result_format={"result_format": "BASIC", "partial_unexpected_count": 0}).results
+
+    def _finding(self, table: str, result: Any) -> Finding:
+        settings = result.expectation_config
+        told = {k: v for k, v in settings.kwargs.items() if k != "batch_id"}
+        rule = settings.type.removeprefix("expect_") + ": " + ", ".join(f"{k} {v}" for k, v in told.items())
+        outcome = result.result or {}
+        exception = _exception_text(result.exception_info)
+        return Finding(
+            table,
+            rule,
+            bool(result.success),
+            outcome.get("element_count", outcome.get("observed_value")),
+            outcome.get("unexpected_count"),
+            exception,
+        )
+
+    def _name(self, table: str) -> str:
+        if table in self.changed:
+            return f"{tables.build_name(table)} VERSION AS OF {self.changed[table]}"
+        if tables.is_published(self.spark, table):
+            return tables.published_name(table)
+        return ""
+
+    def _sql(self, statement: str) -> str:
+        def named(match: re.Match[str]) -> str:
+            # A feed that never came has no bronze table yet: it counts as an empty one.
+            return self._name(match.group(1)) or (
+                "(SELECT cast(null AS string) AS batch_id, cast(null AS string) AS disposition, "
+                "cast(null AS decimal(18,2)) AS amount_incl_tax_cny WHERE false)"
+            )
+
+        return NAMED_TABLE.sub(named, statement)
+
+
+def _exception_text(info: Any) -> str:
+    if not isinstance(info, Mapping):
+        return ""
+    if "raised_exception" in info:
+        return str(info.get("exception_message") or "") if info["raised_exception"] else ""
+    return "; ".join(str(v.get("exception_message")) for v in info.values() if v.get("raised_exception"))
+
+
+def findings_as_records(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """Findings as plain dicts, for JSON."""
+    return [asdict(finding) for finding in findings]

@@ -1,0 +1,95 @@
+"""A gate's findings as one readable page and as JSON beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse.settings import get_settings
+from lakehouse.time import utc_now
+
+if TYPE_CHECKING:
+    from expectations.gate import Finding
+
+STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:#1c2733}
+h1{font-size:1.5em;margin-bottom:.2em} h2{font-size:1.1em;margin-top:2em}
+table{border-collapse:collapse;width:100%} td,th{padding:.35em .7em;text-align:left;border-bottom:1px solid #dde3ea}
+td.n{text-align:right;font-variant-numeric:tabular-nums} .ok{color:#18794e} .bad{color:#b42318;font-weight:600}
+.lead{color:#51606e} tr.bad td{background:#fef3f2}
+"""
+
+
+def write(layer: str, partition: str, run_id: str, tables: Mapping[str, int], findings: Sequence[Finding]) -> Path:
+    """Writes `<layer>-<partition>-<run>.html` and `.json` and an index of all pages; returns the page's path."""
+    folder = get_settings().reports_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    page = folder / f"{layer}-{partition}-{run_id}.html"
+    body = {
+        "layer": layer,
+        "partition": partition,
+        "run_id": run_id,
+        "checked_at": utc_now().isoformat(timespec="seconds"),
+        "tables": dict(tables),
+        "findings": [asdict(f) for f in findings],
+    }
+    page.with_suffix(".json").write_text(json.dumps(body, ensure_ascii=False, indent=1, default=str), encoding="utf-8")
+    page.write_text(_page(body, findings), encoding="utf-8")
+    _write_index(folder)
+    return page
+
+
+def _page(body: Mapping[str, object], findings: Sequence[Finding]) -> str:
+    broken = sum(not f.passed for f in findings)
+    verdict = (
+        f'<span class="bad">{broken} of {len(findings)} expectations failed: nothing was published</span>'
+        if broken
+        else f'<span class="ok">all {len(findings)} expectations held</span>'
+    )
+    parts = [
+        f"<h1>Gate {escape(str(body['layer']))}, partition {escape(str(body['partition']))}</h1>",
+        f"<p>{verdict}</p><p class=lead>Run {body['run_id']}, checked at {body['checked_at']} (UTC). "
+        "Rows are counted, never shown.</p>",
+    ]
+    versions: Mapping[str, int] = body["tables"]  # type: ignore[assignment]
+    for table in dict.fromkeys(f.table for f in findings):
+        version = f" <span class=lead>version {versions[table]}</span>" if table in versions else ""
+        rows = "".join(_row(f) for f in sorted(findings, key=lambda f: f.passed) if f.table == table)
+        parts.append(
+            f"<h2>{escape(table)}{version}</h2><table><tr><th>rule<th>held<th>checked<th>broken<th>detail</tr>"
+            f"{rows}</table>"
+        )
+    return (
+        f"<!doctype html><meta charset=utf-8><title>Gate {body['layer']}</title><style>{STYLE}</style>{''.join(parts)}"
+    )
+
+
+def _row(finding: Finding) -> str:
+    held = '<td class="ok">yes' if finding.passed else '<td class="bad">no'
+    numbers = "".join(f"<td class=n>{'' if n is None else f'{n:,}'}" for n in (finding.checked, finding.broken))
+    return (
+        f"<tr{'' if finding.passed else ' class=bad'}><td>{escape(finding.rule)}{held}{numbers}"
+        f"<td>{escape(finding.detail)}</tr>"
+    )
+
+
+def _write_index(folder: Path) -> None:
+    rows = []
+    for path in sorted(folder.glob("*.json"), key=lambda p: p.stat().st_mtime, reverse=True):
+        body = json.loads(path.read_text(encoding="utf-8"))
+        broken = sum(not f["passed"] for f in body["findings"])
+        verdict = f'<td class="bad">{broken} failed' if broken else '<td class="ok">published'
+        rows.append(
+            f"<tr><td><a href='{path.with_suffix('.html').name}'>{body['layer']}</a><td>{body['partition']}"
+            f"<td>{body['checked_at']}<td class=n>{len(body['findings'])}{verdict}</tr>"
+        )
+    (folder / "index.html").write_text(
+        f"<!doctype html><meta charset=utf-8><title>Gates</title><style>{STYLE}</style><h1>Gate reports</h1>"
+        "<table><tr><th>layer<th>partition<th>checked at (UTC)<th>expectations<th>outcome</tr>"
+        f"{''.join(rows)}</table>",
+        encoding="utf-8",
+    )

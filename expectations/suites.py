@@ -1,0 +1,174 @@
+"""What each table must satisfy, as plain records, so that no reader of this file waits for an import.
+
+Bronze suites are generated from the contracts. Silver and gold are written by hand. Rules between tables
+are *identities*: two figures that must be equal, each computed by one SQL statement on the builds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lakehouse.contracts import Contract
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One expectation: a class name of Great Expectations and its arguments."""
+
+    kind: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Two figures that must be equal. `left` and `right` are SQL; `{silver.loan}` stands for a table's build,
+    or its published version where it was not built anew."""
+
+    name: str
+    left: str
+    right: str
+
+
+def not_null(*columns: str) -> list[Expectation]:
+    return [Expectation("ExpectColumnValuesToNotBeNull", {"column": c}) for c in columns]
+
+
+def in_set(column: str, *values: Any) -> Expectation:
+    return Expectation("ExpectColumnValuesToBeInSet", {"column": column, "value_set": list(values)})
+
+
+def between(column: str, low: float | None, high: float | None = None) -> Expectation:
+    return Expectation("ExpectColumnValuesToBeBetween", {"column": column, "min_value": low, "max_value": high})
+
+
+def unique(*columns: str) -> Expectation:
+    if len(columns) == 1:
+        return Expectation("ExpectColumnValuesToBeUnique", {"column": columns[0]})
+    return Expectation("ExpectCompoundColumnsToBeUnique", {"column_list": list(columns)})
+
+
+def has_rows(at_least: int = 1) -> Expectation:
+    return Expectation("ExpectTableRowCountToBeBetween", {"min_value": at_least})
+
+
+def bronze_suite(contract: Contract) -> list[Expectation]:
+    """What a bronze table must satisfy, from its contract: required, codes, patterns, bounds, place, identity."""
+    expected = [has_rows()]
+    for column in contract.columns:
+        if column.required:
+            expected += not_null(column.name)
+        if column.codes and column.spark_type == "string":
+            expected.append(in_set(column.name, *sorted(set(column.codes.values()))))
+        if column.pattern:
+            expected.append(
+                Expectation("ExpectColumnValuesToMatchRegex", {"column": column.name, "regex": column.pattern})
+            )
+        if column.spark_type.startswith("decimal") and (column.minimum or column.maximum):
+            bounds = [float(b) if b is not None else None for b in (column.minimum, column.maximum)]
+            expected.append(between(column.name, *bounds))
+    expected += not_null("record_key", "known_at")
+    expected += [in_set("disposition", "accepted", "duplicate"), unique("batch_id", "source_file", "row_number")]
+    return expected
+
+
+SILVER: dict[str, list[Expectation]] = {
+    "silver.vat_invoice": [
+        has_rows(),
+        *not_null("enterprise_id", "counterparty_id", "issued_on", "event_at", "known_at", "known_at_is_assumed"),
+        *not_null("amount_excl_tax_cny", "tax_cny", "amount_incl_tax_cny", "is_red_letter"),
+        in_set("direction", "sale", "purchase"),
+        in_set("status", "valid", "void"),
+        in_set("red_letter_link", "linked", "unlinked"),
+        unique("invoice_id", "version_no"),
+        unique("batch_id", "source_file", "row_number"),
+    ],
+    "silver.enterprise": [has_rows(), *not_null("enterprise_id", "known_at"), unique("enterprise_id", "version_no")],
+    "silver.loan": [*not_null("loan_id", "enterprise_id", "known_at"), unique("loan_id", "version_no")],
+    "silver.credit_record": [
+        *not_null("enterprise_id", "is_bad", "known_at"),
+        unique("enterprise_id", "version_no"),
+    ],
+}
+
+SILVER_IDENTITIES = [
+    Identity(
+        "every accepted sale and purchase row is one invoice version",
+        "SELECT count(*) FROM {silver.vat_invoice}",
+        "SELECT count(*) FROM (SELECT batch_id FROM {bronze.gov_tax__sale_invoice} WHERE disposition = 'accepted' "
+        "UNION ALL SELECT batch_id FROM {bronze.gov_tax__purchase_invoice} WHERE disposition = 'accepted')",
+    ),
+    Identity(
+        "invoice amounts equal the accepted amounts in bronze, to the cent",
+        "SELECT sum(amount_incl_tax_cny) FROM {silver.vat_invoice}",
+        "SELECT sum(amount_incl_tax_cny) FROM (SELECT amount_incl_tax_cny FROM {bronze.gov_tax__sale_invoice} "
+        "WHERE disposition = 'accepted' UNION ALL SELECT amount_incl_tax_cny FROM "
+        "{bronze.gov_tax__purchase_invoice} WHERE disposition = 'accepted')",
+    ),
+    Identity(
+        "every invoice belongs to a known enterprise",
+        "SELECT count(DISTINCT enterprise_id) FROM {silver.vat_invoice} "
+        "WHERE enterprise_id NOT IN (SELECT enterprise_id FROM {silver.enterprise})",
+        "SELECT 0",
+    ),
+    Identity(
+        "every loan belongs to a known enterprise",
+        "SELECT count(DISTINCT enterprise_id) FROM {silver.loan} "
+        "WHERE enterprise_id NOT IN (SELECT enterprise_id FROM {silver.enterprise})",
+        "SELECT 0",
+    ),
+    Identity(
+        "no version is known before the version it replaces",
+        "SELECT count(*) FROM (SELECT known_at < lag(known_at) OVER (PARTITION BY invoice_id ORDER BY version_no) "
+        "AS is_earlier FROM {silver.vat_invoice}) WHERE is_earlier",
+        "SELECT 0",
+    ),
+    Identity(
+        "an invoice is reversed at most once",
+        "SELECT count(reverses_invoice_id) FROM {silver.vat_invoice}",
+        "SELECT count(DISTINCT reverses_invoice_id) FROM {silver.vat_invoice}",
+    ),
+    Identity(
+        "no invoice is known before it is issued",
+        "SELECT count(*) FROM {silver.vat_invoice} WHERE known_at < event_at",
+        "SELECT 0",
+    ),
+]
+
+SCORE_SUITE: list[Expectation] = [
+    has_rows(),
+    *not_null("enterprise_id", "as_of", "decision"),
+    in_set("decision", "scored", "refer"),
+    between("pd", 0, 1),
+    unique("enterprise_id", "as_of"),
+]
+
+SCORE_IDENTITIES = [
+    Identity(
+        "every enterprise of the scored date has one score row",
+        "SELECT count(*) FROM {gold.enterprise_score} WHERE as_of = (SELECT max(as_of) FROM {gold.enterprise_score})",
+        "SELECT count(*) FROM {gold.enterprise_features} "
+        "WHERE as_of = (SELECT max(as_of) FROM {gold.enterprise_score})",
+    ),
+    Identity(
+        "points add up to the score",
+        "SELECT count(*) FROM {gold.enterprise_score} WHERE score IS NOT NULL AND points IS NOT NULL AND score <> "
+        "aggregate(map_values(points), 0D, (total, p) -> total + p)",
+        "SELECT 0",
+    ),
+]
+
+
+def feature_suite(columns: Mapping[str, str]) -> list[Expectation]:
+    """What `gold.enterprise_features` must satisfy; `columns`: name → Spark type.
+
+    A count, a number of months and a number of days is never negative; a share lies between 0 and 1.
+    """
+    expected = [has_rows(), *not_null("enterprise_id", "as_of", "known_at_is_assumed", "history_months")]
+    expected.append(unique("enterprise_id", "as_of"))
+    for name in columns:
+        last = name.rsplit("_", 1)[-1]
+        if last in ("count", "months", "days") and "change" not in name and "growth" not in name:
+            expected.append(between(name, 0))
+    return expected
