@@ -1,0 +1,208 @@
+"""Follows one drop through the chain of DAGs over Airflow's REST interface, and answers the approval."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lakehouse.errors import ServiceError, VinelakeError
+from lakehouse.services.airflow_api import AirflowApi
+
+CHAIN = (
+    "ingest_file_drop",
+    "build_silver",
+    "build_features",
+    "train_risk_models",
+    "promote_model",
+    "score_portfolio",
+)
+# Which task of a DAG announces its result, and which DAGs start from it.
+FOLLOWS = {
+    "ingest_file_drop": ("gate_bronze", ["build_silver"]),
+    "build_silver": ("gate", ["build_features"]),
+    "build_features": ("gate", ["train_risk_models", "score_portfolio"]),
+    "train_risk_models": ("train", ["promote_model"]),
+    "promote_model": ("decide", ["score_portfolio"]),
+}
+REFUSAL = ("promote_model", "check")
+FINISHED = {"success", "failed"}
+# After an answer the question stays open for a moment; asked for longer, it was put anew.
+ANSWER_REST_SECONDS = 10.0
+START_PATIENCE_SECONDS = 90.0
+PAUSE_SECONDS = 0.5
+
+
+@dataclass
+class TaskSeen:
+    """What was last seen of a task: its state, and seconds of work (waiting in queues left out)."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    state: str | None
+    seconds: float | None
+    attempt: int
+    ended: str | None = None
+
+
+@dataclass
+class Watch:
+    """The runs of one partition since a moment, and those taken up again.
+
+    `changed` is told of every change of a task's state, `tick` at every look which tasks are at work.
+    `answer` gets DAG, run and task of a question; without it a person answers in the browser.
+    A candidate that the promotion gate refuses is kept in `refused`: that is an answer, not an outage.
+    """
+
+    api: AirflowApi
+    partition: str
+    since: datetime
+    log_dir: Path
+    changed: Callable[[TaskSeen], None]
+    tick: Callable[[list[TaskSeen]], None]
+    answer: Callable[[str, str, str], None] | None
+    taken_up: set[str] = field(default_factory=set)
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tasks: dict[tuple[str, str], TaskSeen] = field(default_factory=dict)
+    refused: str | None = None
+    _asked: dict[str, float] = field(default_factory=dict)
+    _closed: set[str] = field(default_factory=set)
+
+    def follow(self) -> list[TaskSeen]:
+        """Returns all tasks when the last DAG of the chain has ended.
+
+        Raises VinelakeError for the first task that fails for good: which, why, and where its log is.
+        """
+        idle_since = time.monotonic()
+        while True:
+            self.look()
+            self._raise_failure()
+            open_runs = [run for run in self.runs.values() if run["state"] not in FINISHED]
+            missing = self.missing()
+            if not open_runs and not missing:
+                return list(self.tasks.values())
+            if open_runs:
+                idle_since = time.monotonic()
+            elif time.monotonic() - idle_since > START_PATIENCE_SECONDS:
+                raise ServiceError(
+                    f"Airflow has not started {', '.join(missing)} within {START_PATIENCE_SECONDS:.0f} s",
+                    where=str(self.log_dir.parent.parent / "logs" / "airflow-scheduler.log"),
+                    remedy="see `vinelake status`; then run the same command again: it goes on from here",
+                )
+            time.sleep(PAUSE_SECONDS)
+
+    def look(self) -> None:
+        """Reads the state of all runs that belong to this drop, and of their tasks."""
+        for run in self.api.runs(partition_key=self.partition):
+            key = run["dag_run_id"]
+            if run["dag_id"] in CHAIN and (key in self.taken_up or moment(run["run_after"]) >= self.since):
+                self.runs[key] = run
+        for key, run in sorted(self.runs.items(), key=lambda item: item[1]["run_after"]):
+            if key in self._closed:
+                continue
+            for task in self.api.tasks(run["dag_id"], key):
+                self._note(run["dag_id"], key, task)
+            if run["state"] in FINISHED:
+                self._closed.add(key)
+        self.tick([task for task in self.tasks.values() if task.state in ("running", "awaiting_input")])
+
+    def _note(self, dag_id: str, run_id: str, task: dict[str, Any]) -> None:
+        key = (run_id, task["task_id"])
+        before = self.tasks.get(key)
+        seen = TaskSeen(
+            dag_id, run_id, task["task_id"], task["state"], task["duration"], task["try_number"], task["end_date"]
+        )
+        self.tasks[key] = seen
+        if before is None or (before.state, before.attempt) != (seen.state, seen.attempt):
+            self.changed(seen)
+        if seen.state == "awaiting_input" and self.answer and time.monotonic() >= self._asked.get(run_id, 0):
+            self.answer(dag_id, run_id, seen.task_id)
+            self._asked[run_id] = time.monotonic() + ANSWER_REST_SECONDS
+
+    def missing(self) -> list[str]:
+        """DAGs that have yet to start, because what they follow was announced."""
+        waiting = []
+        for key, run in self.runs.items():
+            task_id, followers = FOLLOWS.get(run["dag_id"], ("", []))
+            announced = self.tasks.get((key, task_id))
+            if announced is None or announced.state != "success" or run["state"] != "success":
+                continue
+            for follower in followers:
+                starts = [moment(r["run_after"]) for r in self.runs.values() if r["dag_id"] == follower]
+                if not any(start >= moment(announced.ended) for start in starts):
+                    waiting.append(follower)
+        return waiting
+
+    def _raise_failure(self) -> None:
+        for key, run in self.runs.items():
+            if run["state"] != "failed":
+                continue
+            failed = [t for (run_id, _), t in self.tasks.items() if run_id == key and t.state == "failed"]
+            if not failed:
+                raise ServiceError(
+                    f"{run['dag_id']} failed without any task having failed",
+                    where=f"{self.api.base_url}/dags/{run['dag_id']}/runs/{key}",
+                    remedy="look at the run there",
+                )
+            task = failed[0]
+            log = self.log_of(task)
+            if (task.dag_id, task.task_id) == REFUSAL:
+                self.refused = self.refused or self.reason(task, log)
+                continue
+            raise VinelakeError(
+                f"{task.dag_id} ▸ {task.task_id} failed: {self.reason(task, log)}",
+                where=f"log {log}",
+                remedy=f"the runbook is the documentation of {task.dag_id} in Airflow ({self.api.base_url}); "
+                "after mending, run the same command again: it goes on from this task",
+            )
+
+    def log_of(self, task: TaskSeen) -> Path:
+        """The file with the log of a task's last attempt."""
+        run = self.log_dir / f"dag_id={task.dag_id}" / f"run_id={task.run_id}"
+        return run / f"task_id={task.task_id}" / f"attempt={task.attempt}.log"
+
+    def reason(self, task: TaskSeen, log: Path) -> str:
+        """Why a task failed: what its job said, else the last error of its log."""
+        said = self.api.xcom(task.dag_id, task.run_id, task.task_id, "failure")
+        return str(said) if said else last_error(log)
+
+
+def moment(text: str) -> datetime:
+    """A time as Airflow writes it."""
+    return datetime.fromisoformat(text)
+
+
+def last_error(log: Path) -> str:
+    """The exception that ended a task, from Airflow's log of JSON lines."""
+    if not log.exists():
+        return "no log was written; the worker may have been killed"
+    for line in reversed(log.read_text(encoding="utf-8", errors="replace").splitlines()):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        for detail in entry.get("error_detail") or []:
+            return f"{detail.get('exc_type')}: {detail.get('exc_value')}"
+    return "see the log"
+
+
+def take_up(api: AirflowApi, partition: str) -> set[str]:
+    """Finds runs of a partition that did not end well and has them go on; returns their ids.
+
+    Failed runs have their failed tasks cleared; runs still under way are only followed.
+    """
+    resumed, latest = set(), {}
+    for run in api.runs(partition_key=partition):  # newest first
+        if run["dag_id"] in CHAIN:
+            latest.setdefault(run["dag_id"], run)
+    for dag_id, run in latest.items():
+        if run["state"] == "failed":
+            api.clear(dag_id, run["dag_run_id"])
+        if run["state"] != "success":
+            resumed.add(run["dag_run_id"])
+    return resumed
