@@ -1,0 +1,128 @@
+"""The promotion gate's rules: evidence in, findings out; pure.
+
+A finding blocks or attaches a condition to the approval. Thresholds are policy (`ml/config/promotion.yaml`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import asdict, dataclass
+
+from ml.configuration import PromotionPolicy
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One rule's answer; a failed rule blocks, a condition must be carried by the approval."""
+
+    rule: str
+    passed: bool
+    detail: str
+    condition: str = ""
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """All findings on one version."""
+
+    version: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def passed(self) -> bool:
+        return all(finding.passed for finding in self.findings)
+
+    @property
+    def conditions(self) -> list[str]:
+        return [finding.condition for finding in self.findings if finding.condition]
+
+    def to_dict(self) -> dict:
+        return {"version": self.version, "passed": self.passed, "conditions": self.conditions,
+                "findings": [asdict(finding) for finding in self.findings]}
+
+
+def assess(version: str, evidence: Mapping, artifacts: Set[str], policy: PromotionPolicy,
+           over_champion: Mapping | None) -> GateReport:
+    """Every rule on a version.
+
+    `evidence`: what training stored (evidence.json); `artifacts`: paths of its run; `over_champion`: paired
+    interval of the AUC gain over the champion's recipe on the same folds, None without a champion.
+    """
+    findings = [
+        _artifacts(artifacts, policy), _sample(evidence, policy), _discrimination(evidence, policy),
+        _plain_regression(evidence, policy), _champion(over_champion, policy), _calibration(evidence, policy),
+        *_stability(evidence, policy), _size(evidence),
+    ]
+    return GateReport(version, tuple(findings))
+
+
+def _artifacts(artifacts: Set[str], policy: PromotionPolicy) -> Finding:
+    missing = [name for name in policy.required_artifacts if name not in artifacts]
+    return Finding("artefacts", not missing, f"missing: {', '.join(missing)}" if missing else "all present")
+
+
+def _sample(evidence: Mapping, policy: PromotionPolicy) -> Finding:
+    enough = evidence["bads"] >= policy.min_bads and evidence["features"] >= policy.min_features
+    return Finding("sample", enough, f"{evidence['bads']} bads (at least {policy.min_bads}), {evidence['features']} "
+                                     f"features (at least {policy.min_features})")
+
+
+def _discrimination(evidence: Mapping, policy: PromotionPolicy) -> Finding:
+    auc, source = evidence["auc"]["scorecard"], "cross-validated"
+    if evidence.get("out_of_time"):
+        auc, source = evidence["out_of_time"]["auc"]["scorecard"], "out of time"
+    condition = policy.approval.leak_condition if auc["value"] > policy.suspicious_auc else ""
+    return Finding("discrimination", auc["low"] >= policy.min_auc,
+                   f"AUC {auc['value']:.3f} ({auc['low']:.3f}–{auc['high']:.3f}), {source}; lower end at least "
+                   f"{policy.min_auc:.2f}", condition)
+
+
+def _gain(name: str, gain: Mapping, least: float) -> Finding:
+    return Finding(name, gain["low"] >= least,
+                   f"AUC gain {gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f}); lower end at least "
+                   f"{least:+.2f}")
+
+
+def _plain_regression(evidence: Mapping, policy: PromotionPolicy) -> Finding:
+    return _gain("against plain regression", evidence["gains"]["scorecard over plain_regression"],
+                 policy.min_gain_over_plain_regression_lower)
+
+
+def _champion(over_champion: Mapping | None, policy: PromotionPolicy) -> Finding:
+    if over_champion is None:
+        return Finding("against champion", True, "there is no champion yet")
+    return _gain("against champion", over_champion, policy.min_gain_over_champion_lower)
+
+
+def _calibration(evidence: Mapping, policy: PromotionPolicy) -> Finding:
+    check = evidence["calibration"]
+    good = check["gap"] <= policy.max_calibration_gap and check["hosmer_lemeshow_p"] >= policy.min_hosmer_lemeshow_p
+    return Finding("calibration", good,
+                   f"mean PD {check['mean_pd']:.1%} against {check['bad_rate']:.1%} (gap at most "
+                   f"{policy.max_calibration_gap:.0%}), Hosmer–Lemeshow p {check['hosmer_lemeshow_p']:.3f} (at least "
+                   f"{policy.min_hosmer_lemeshow_p})")
+
+
+def _stability(evidence: Mapping, policy: PromotionPolicy) -> list[Finding]:
+    """Over time: a material shift beyond chance blocks. Of coverage (firms without outcome): a condition."""
+    findings = []
+    for name, item in evidence["stability"].items():
+        moved = item["psi"] > max(item["limit"], policy.material_psi)
+        detail = (f"PSI {item['psi']:.3f}, chance alone up to {item['limit']:.3f}, material from "
+                  f"{policy.material_psi:.2f} ({item['rows_before']} against {item['rows_now']} rows)")
+        if name == "coverage":
+            condition = policy.approval.coverage_condition if moved else ""
+            findings.append(Finding("coverage", True, detail, condition))
+        else:
+            findings.append(Finding(f"stability: {name}", not moved, detail))
+    if not any(name != "coverage" for name in evidence["stability"]):
+        findings.append(Finding("stability", True, "only one observation date: not testable over time yet",
+                                "Stability over time was not testable; test it with the next drop."))
+    return findings
+
+
+def _size(evidence: Mapping) -> Finding:
+    gain = evidence["gains"]["scorecard over size_only"]
+    claim = "better than size alone" if gain["low"] > 0 else "no gain over size alone is shown"
+    return Finding("over size alone", True,
+                   f"{claim}: {gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})")
