@@ -24,7 +24,8 @@ Difference = tuple[str, str, object, object]
 def features(folder: Path, as_of: date, received: date) -> pd.DataFrame:
     """All features at `as_of`, one row per enterprise_id (index), floats with NaN for NULL.
 
-    folder: a drop folder that was received on `received` as the first delivery. Rows: every enterprise known
+    folder: a drop folder received on `received`: the first delivery, or a later one that lists everything again
+    (then for `as_of` >= `received` only, since what was known before is not in it). Rows: every enterprise known
     at `as_of` and every one with an invoice that exists then. Beside the
     features: history_months and known_at_is_assumed.
     """

@@ -13,7 +13,7 @@ LATE_DAYS = 90
 def late_red_features(connection: duckdb.DuckDBPyConnection, firms: list[str]) -> dict[str, np.ndarray]:
     """Σ |amount| of sale red letters that reverse an invoice over 90 days old / Σ blue sales, months 1..12.
 
-    A valid red letter reverses the latest valid invoice issued before its day to the same customer with the
+    A valid red letter reverses the latest valid invoice issued no later than it to the same customer with the
     same total, signs apart; of several red letters that point at one invoice the first has it.
     """
     rows = connection.execute(
@@ -27,7 +27,7 @@ def late_red_features(connection: duckdb.DuckDBPyConnection, firms: list[str]) -
                 arg_max(blue.id, (blue.day, blue.number)) as blue_id, max(blue.day) as blue_day
             from sale as red join sale as blue
                 on red.firm = blue.firm and red.partner is not distinct from blue.partner
-                and red.total = -blue.total and blue.day < red.day
+                and red.total = -blue.total and blue.day <= red.day
             where red.amount < 0 and blue.amount >= 0
             group by all
         ), linked as (
