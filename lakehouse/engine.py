@@ -199,6 +199,7 @@ def _trust_store(settings: Settings) -> list[str]:
 
 def _server_conf(settings: Settings) -> dict[str, str]:
     home = _server_dir(settings)
+    retention = f"interval {settings.retention_days} days"
     return {
         "spark.master": f"local[{settings.engine_cores}]",
         "spark.app.name": "vinelake",
@@ -224,6 +225,9 @@ def _server_conf(settings: Settings) -> dict[str, str]:
         "spark.default.parallelism": str(settings.engine_cores),
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.databricks.delta.retentionDurationCheck.enabled": "true",
+        "spark.databricks.delta.vacuum.logging.enabled": "false",
+        "spark.databricks.delta.properties.defaults.deletedFileRetentionDuration": retention,
+        "spark.databricks.delta.properties.defaults.logRetentionDuration": retention,
         "spark.sql.parquet.compression.codec": "zstd",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
         "spark.sql.execution.arrow.pyspark.enabled": "true",

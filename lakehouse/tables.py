@@ -144,9 +144,8 @@ def replace_where(df: DataFrame, table: str, condition: str, cluster_by: Sequenc
     """
     spark = df.sparkSession
     if spark.catalog.tableExists(build_name(table)):
-        # A matching slice is replaced in one commit, and only rows of that slice may be written.
-        (df.write.format("delta").mode("overwrite").option("replaceWhere", condition)
-         .saveAsTable(build_name(table)))  # fmt: skip
+        writer = df.write.format("delta").mode("overwrite").option("replaceWhere", condition)
+        writer.option("mergeSchema", "true").saveAsTable(build_name(table))
     else:
         overwrite(df, table)
 

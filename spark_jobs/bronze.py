@@ -46,8 +46,14 @@ def build(partition: str) -> dict[str, Any]:
 
 def pending(spark: SparkSession) -> list[landing.Batch]:
     """Landed batches whose rows have not been published (or rejected as a whole) yet."""
-    published = published_batches(spark)
-    return [batch for batch in landing.landed() if batch.batch_id not in published]
+    closed = published_batches(spark) | rejected_batches(spark)
+    return [batch for batch in landing.landed() if batch.batch_id not in closed]
+
+
+def rejected_batches(spark: SparkSession) -> set[str]:
+    """The ids of batches that a person closed without publishing them."""
+    rows = ledger.batches(spark).where("reasons['batch_rejected'] = rows_in").select("batch_id").collect()
+    return {row[0] for row in rows}
 
 
 def published_batches(spark: SparkSession) -> set[str]:

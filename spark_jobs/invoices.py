@@ -47,9 +47,10 @@ def number_versions(rows: DataFrame) -> DataFrame:
 def link_red_letters(rows: DataFrame) -> DataFrame:
     """Adds `reverses_invoice_id` and `red_letter_link` (`linked`, `unlinked`, null for other rows).
 
-    A valid red letter reverses the latest earlier valid invoice of the same parties, direction and absolute
-    total that was known by then; an invoice can be reversed once, by the first red letter that claims it.
-    Partial reversals stay `unlinked`.
+    A valid red letter reverses the latest valid invoice issued on or before its own day, of the same parties
+    and direction and the same absolute total with tax, that was known by then. An invoice is reversed once, by
+    the first red letter (by day, then number) that points at it; a later one that points at the same invoice
+    stays `unlinked`, even where an equal invoice is free. Partial reversals stay `unlinked`.
     """
     from pyspark.sql import functions
 

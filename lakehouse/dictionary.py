@@ -1,0 +1,89 @@
+"""The data dictionary of the sources, generated from the contracts: one home per fact, never written by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lakehouse import contracts
+from lakehouse.contracts import Column, Contract
+from lakehouse.settings import get_settings
+
+HEAD = """# Sources
+
+Generated from `contracts/` by `vinelake contract generate`; do not edit.
+"""
+
+
+def path() -> Path:
+    """Where the dictionary is kept."""
+    return get_settings().project_dir / "docs" / "reference" / "sources.md"
+
+
+def write() -> Path:
+    """Writes the dictionary; returns its path."""
+    path().parent.mkdir(parents=True, exist_ok=True)
+    path().write_text(render(), encoding="utf-8")
+    return path()
+
+
+def render() -> str:
+    """The dictionary as Markdown, entities by id."""
+    known = contracts.load_all(get_settings().contracts_dir)
+    return "\n".join([HEAD, *(_entity(c) for c in known.values())])
+
+
+def _entity(contract: Contract) -> str:
+    lines = [
+        f"## {contract.id}",
+        "",
+        f"{contract.title}, version {contract.version}; owner: {contract.owner}. Files `{contract.file_pattern}`, "
+        f"{contract.encoding}. Grain: {contract.grain}.",
+        "",
+        contract.purpose,
+        f"Limits: {contract.limitations}",
+        "",
+        f"Known: {_known(contract)}",
+        "",
+        "| column | in the source | type | rules | meaning |",
+        "| --- | --- | --- | --- | --- |",
+        *(_column(c) for c in contract.columns),
+        "",
+    ]
+    if contract.row_rules:
+        lines += ["Row rules (a row that breaks one is quarantined with its name):", ""]
+        lines += [f"- `{r.name}`: `{r.condition}`. {r.description}" for r in contract.row_rules] + [""]
+    return "\n".join(lines)
+
+
+def _known(contract: Contract) -> str:
+    rule = contract.known_at
+    if rule.history == "received":
+        return "when the file was received."
+    return (
+        f"an enterprise's first delivery is taken as known {rule.lag_days} day(s) after `{rule.event_column}` and "
+        "marked as assumed; later deliveries when they were received."
+    )
+
+
+def _column(column: Column) -> str:
+    rules = []
+    if column.key_position:
+        rules.append(f"key {column.key_position}")
+    if column.required:
+        rules.append("required")
+    if column.codes:
+        rules.append(", ".join(f"{k} → {v}" for k, v in column.codes.items()))
+    if column.pattern:
+        rules.append(f"`{column.pattern}`".replace("|", "\\|"))
+    bounds = f"{column.minimum or '…'} to {column.maximum or '…'}"
+    if column.minimum or column.maximum:
+        rules.append(bounds)
+    if column.not_after_received:
+        rules.append("not after receipt")
+    if column.is_outcome:
+        rules.append("outcome: never a feature")
+    unit = f", {column.unit}" if column.unit else ""
+    return (
+        f"| {column.name} | {column.source_name} | {column.spark_type}{unit} | {'; '.join(rules)} | "
+        f"{column.description} |"
+    )

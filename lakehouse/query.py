@@ -1,0 +1,92 @@
+"""SQL for people: any published table, now or as known at a date. Reads only, and never an unaudited build."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+from lakehouse import tables
+from lakehouse.errors import ConfigError
+from lakehouse.time import business_midnight
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+RECORD_KEYS = {
+    "vat_invoice": "invoice_id",
+    "enterprise": "enterprise_id",
+    "loan": "loan_id",
+    "credit_record": "enterprise_id",
+}
+
+
+def run(spark: SparkSession, statement: str, as_of: date | None = None) -> DataFrame:
+    """The rows of a query. With `as_of`, every table is read as it was known at 00:00 of that date:
+
+    bronze: rows known by then; silver: each record's version that was current then; gold: rows computed for
+    dates up to then. Tables without a time are read as they are.
+    """
+    from sqlglot import exp
+
+    tree = _parse(statement)
+    commons = {c.alias_or_name for c in tree.find_all(exp.CTE)}
+    for node in list(tree.find_all(exp.Table)):
+        schema = node.db
+        if schema.endswith("_build"):
+            raise ConfigError(
+                f"{node.sql()} is a build that no gate has passed",
+                remedy=f"read {schema.removesuffix('_build')}.{node.name}",
+            )
+        if as_of and (schema or node.name not in commons):
+            _read_as_known(spark, node, as_of)
+    return spark.sql(tree.sql(dialect="spark"))
+
+
+def listing(spark: SparkSession) -> list[tuple[str, int, Sequence[str]]]:
+    """Every published table with its version and columns."""
+    versions = tables.current_manifest(spark).versions
+    return [(t, v, tables.read(spark, t).columns) for t, v in sorted(versions.items())]
+
+
+def _parse(statement: str):
+    import sqlglot
+    from sqlglot import errors, exp
+
+    try:
+        parsed = sqlglot.parse(statement, dialect="spark")
+    except errors.SqlglotError as error:
+        raise ConfigError(
+            f"not readable as Spark SQL: {str(error).splitlines()[0]}", remedy="mend the statement"
+        ) from error
+    if len(parsed) != 1 or not isinstance(parsed[0], exp.Query | exp.Describe | exp.Show | exp.Command):
+        raise ConfigError("one query at a time, and reading only", remedy="write a single SELECT")
+    if isinstance(parsed[0], exp.Command) and parsed[0].this.upper() not in ("SHOW", "DESCRIBE", "EXPLAIN"):
+        raise ConfigError(f"{parsed[0].this} is not a query", remedy="write a single SELECT")
+    return parsed[0]
+
+
+def _read_as_known(spark: SparkSession, node, as_of: date) -> None:
+    """Replaces a table in the tree by what of it was known at the date."""
+    import sqlglot
+    from sqlglot import exp
+
+    name = node.sql(dialect="spark", comments=False) if not node.alias else exp.table_(node.name, node.db).sql()
+    columns = set(spark.table(name).columns)
+    moment = f"timestamp'{business_midnight(as_of).isoformat()}'"
+    key = RECORD_KEYS.get(node.name)
+    if {"known_at", "version_no"} <= columns and key:
+        text = (
+            f"SELECT * FROM {name} WHERE known_at <= {moment} "
+            f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY version_no DESC) = 1"
+        )
+    elif "known_at" in columns:
+        text = f"SELECT * FROM {name} WHERE known_at <= {moment}"
+    elif "known_on" in columns:
+        text = f"SELECT * FROM {name} WHERE known_on <= date'{as_of}'"
+    elif "as_of" in columns:
+        text = f"SELECT * FROM {name} WHERE as_of <= date'{as_of}'"
+    else:
+        return
+    inner = sqlglot.parse_one(text, dialect="spark")
+    node.replace(exp.Subquery(this=inner, alias=exp.TableAlias(this=exp.to_identifier(node.alias or node.name))))

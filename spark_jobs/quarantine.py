@@ -1,0 +1,106 @@
+"""Quarantine: what was held back and why, and its way back in after a fix.
+
+Released rows are written as a file in the feed's own format into a drop of the release date and land like
+any other file: same rules, same ledger, same chain. They are known from that date on.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakehouse import contracts, engine, ledger, tables
+from lakehouse.errors import ConfigError
+from lakehouse.settings import get_settings
+from lakehouse.time import parse_partition, utc_now
+from spark_jobs import bronze, landing
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+RELEASE_SCHEMA = (
+    "batch_id string, source_file string, row_number bigint, contract string, release_partition string, "
+    "released_by string, reason string, released_at timestamp"
+)
+REJECTED = "batch_rejected"
+
+
+def held(spark: SparkSession, contract: str | None = None, reason: str | None = None) -> DataFrame:
+    """Quarantined rows that were not released yet, optionally of one contract or with one reason code."""
+    tables.ensure_schemas(spark)
+    released = spark.table(tables.ensure_control_table(spark, "release", RELEASE_SCHEMA))
+    rows = tables.read(spark, bronze.QUARANTINE).join(
+        released.select("batch_id", "source_file", "row_number"), ["batch_id", "source_file", "row_number"], "left_anti"
+    )
+    if contract:
+        rows = rows.where(rows.contract == contract)
+    return rows.where(f"array_contains(reasons, '{reason}')") if reason else rows
+
+
+def release(contract_id: str, partition: str, by: str, why: str, reason: str | None = None) -> dict[str, Any]:
+    """Puts held rows of a contract into the drop of `partition`, to be ingested there; notes who and why.
+
+    Run it after the contract or the source's data was mended; rows that still break a rule come back to
+    quarantine. Returns the file written and the number of rows.
+    """
+    parse_partition(partition)
+    known = contracts.load_all(get_settings().contracts_dir)
+    if contract_id not in known:
+        raise ConfigError(f"no contract {contract_id!r}", remedy=f"one of {', '.join(known)}")
+    with engine.session("quarantine") as spark, ledger.run(spark, "release", partition) as run:
+        rows = held(spark, contract_id, reason).orderBy("batch_sequence", "source_file", "row_number").collect()
+        if not rows:
+            return {"rows": 0, "file": None}
+        path = _write_drop(known[contract_id], partition, rows)
+        noted = [
+            (r["batch_id"], r["source_file"], r["row_number"], contract_id, partition, by, why, utc_now()) for r in rows
+        ]
+        name = tables.ensure_control_table(spark, "release", RELEASE_SCHEMA)
+        spark.createDataFrame(noted, RELEASE_SCHEMA).write.format("delta").mode("append").saveAsTable(name)
+        run.details.update(rows=len(rows), file=str(path))
+        return {"rows": len(rows), "file": str(path)}
+
+
+def reject_batch(batch_id: str, by: str, why: str) -> dict[str, Any]:
+    """Closes a landed batch that must never be published: every row counts as quarantined, bytes stay."""
+    batch = next((b for b in landing.landed() if b.batch_id == batch_id), None)
+    if batch is None:
+        raise ConfigError(f"no landed batch {batch_id!r}", remedy="`vinelake batch list` shows them")
+    with engine.session("bronze") as spark, ledger.run(spark, "reject_batch", batch.received_on.isoformat()) as run:
+        if batch_id in bronze.published_batches(spark):
+            raise ConfigError(
+                f"batch {batch_id} is published already", remedy="correct it by a later drop; history is kept"
+            )
+        rows = sum(f.data_lines for f in batch.files)
+        account = ledger.BatchAccount(
+            batch_id=batch_id,
+            contract=batch.contract,
+            partition=batch.received_on.isoformat(),
+            manifest_hash=batch.manifest_hash,
+            files=len(batch.files),
+            bytes=batch.bytes,
+            rows_in=rows,
+            rows_accepted=0,
+            rows_quarantined=rows,
+            rows_duplicate=0,
+            reasons={REJECTED: rows},
+            profile={},
+        )
+        ledger.record_batches(spark, [account], run.run_id)
+        run.details.update(batch=batch_id, by=by, why=why)
+        return {"batch": batch_id, "rows": rows}
+
+
+def _write_drop(contract: contracts.Contract, partition: str, rows: list[Any]) -> Path:
+    folder = get_settings().inbox_dir / partition
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = contract.file_pattern.split("*")[0]
+    path = folder / f"{stem}__released.csv"
+    header = [c.source_name for c in contract.columns]
+    with path.open("w", encoding=contract.encoding, newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        for row in rows:
+            writer.writerow([row["raw"].get(name) or "" for name in header])
+    return path
