@@ -58,7 +58,7 @@ class Settings(BaseSettings):
 
     @property
     def inbox_dir(self) -> Path:
-        return self.home / "inbox"
+        return self.home / "inbox" / self.environment
 
     @property
     def landing_dir(self) -> Path:
