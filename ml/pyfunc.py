@@ -21,7 +21,7 @@ class ScorecardModel(mlflow.pyfunc.PythonModel):
     def load_context(self, context) -> None:
         self.card = Scorecard.from_json(Path(context.artifacts["scorecard"]).read_text(encoding="utf-8"))
 
-    def predict(self, context, model_input, params=None) -> pd.DataFrame:
+    def predict(self, context, model_input: pd.DataFrame, params=None) -> pd.DataFrame:
         frame = model_input.astype(float)
         score = self.card.score(frame)
         pd_value = np.asarray(self.card.pd_of_score(score))

@@ -18,7 +18,7 @@ from lakehouse.time import parse_partition
 from ml.configuration import get_config
 from ml.scorecard import Scorecard
 from ml.sql import SOURCE
-from ml.tables_io import FEATURES, feature_version
+from ml.tables_io import FEATURES, feature_version, to_pandas
 from ml.tracking import Registry, Version, client
 
 if TYPE_CHECKING:
@@ -114,9 +114,9 @@ def explain(enterprise_id: str, as_of: str | None = None) -> dict:
         version = registry.version(row["model_version"])
         card = Scorecard.from_json(registry.artifact_text(version.run_id, "scorecard.json"))
         names = ", ".join(f"`{name}`" for name in card.features)
-        values = spark.sql(
+        values = to_pandas(spark.sql(
             f"SELECT {names} FROM {tables.build_name(FEATURES)} VERSION AS OF {row['feature_snapshot'].split('@')[1]} "
-            f"WHERE enterprise_id = '{_safe(enterprise_id)}' AND as_of = date'{row['as_of']}'").toPandas()
+            f"WHERE enterprise_id = '{_safe(enterprise_id)}' AND as_of = date'{row['as_of']}'"))
     return {**row, "features": _feature_lines(card, values) if row["decision"] == "scored" else [],
             "score_range": list(card.score_range())}
 
@@ -167,7 +167,7 @@ def diff(partition: str, first: str, second: str) -> dict:
     registry = Registry(client())
     cards = [load_card(registry, number)[1] for number in (first, second)]
     with engine.session() as spark:
-        features = tables.read(spark, FEATURES).where(f"as_of = date'{day.isoformat()}'").toPandas()
+        features = to_pandas(tables.read(spark, FEATURES).where(f"as_of = date'{day.isoformat()}'"))
     table = compare_cards(features, *cards)
     crossed = pd.crosstab(table["grade_first"], table["grade_second"])
     return {"enterprises": len(table), "unchanged": int((table["difference"] == 0).sum()),

@@ -67,7 +67,8 @@ def freeze(rows: pd.DataFrame, about: dict, folder: Path) -> Snapshot:
                 "bads": int(rows["is_bad"].sum()), "columns": sorted(rows.columns), **about}
     draft = folder / f".{snapshot_id}.{uuid.uuid4().hex}"
     draft.mkdir(parents=True)
-    rows.to_parquet(draft / ROWS, index=False)
+    # Spark reads microseconds at most.
+    rows.to_parquet(draft / ROWS, index=False, coerce_timestamps="us")
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False, default=str), encoding="utf-8")
     for name in (ROWS, MANIFEST):
         (draft / name).chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)

@@ -12,7 +12,7 @@ from lakehouse import tables
 from lakehouse.errors import ModelError
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 FEATURES = "gold.enterprise_features"
 LOAN_COLUMNS = ["loan_id", "enterprise_id", "version_no", "known_at", "drawn_on", "closed_on", "dpd31_on", "dpd90_on",
@@ -29,6 +29,13 @@ class Inputs:
     records: pd.DataFrame
     manifest_id: int
     feature_version: int
+
+
+def to_pandas(df: DataFrame) -> pd.DataFrame:
+    """All rows in memory, without the query's metrics that Connect attaches (they cannot be stored)."""
+    frame = df.toPandas()
+    frame.attrs = {}
+    return frame
 
 
 def feature_version(spark: SparkSession) -> int:
@@ -50,13 +57,13 @@ def _optional(spark: SparkSession, table: str, columns: list[str]) -> pd.DataFra
     """A published table's columns, or an empty frame where no source delivers it."""
     if not tables.is_published(spark, table):
         return pd.DataFrame(columns=columns)
-    return tables.read(spark, table).select(*columns).toPandas()
+    return to_pandas(tables.read(spark, table).select(*columns))
 
 
 def read_inputs(spark: SparkSession, until: date) -> Inputs:
     """Features of all observation dates up to a date, and all versions of outcomes."""
     version = feature_version(spark)
-    features = tables.read(spark, FEATURES).where(f"as_of <= date'{until.isoformat()}'").toPandas()
+    features = to_pandas(tables.read(spark, FEATURES).where(f"as_of <= date'{until.isoformat()}'"))
     return Inputs(
         features,
         _optional(spark, "silver.loan", LOAN_COLUMNS),

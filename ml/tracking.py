@@ -46,6 +46,7 @@ def client(uri: str | None = None) -> MlflowClient:
     """A client of the tracking server, failing fast when it does not answer."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     import mlflow
     from mlflow.tracking import MlflowClient
@@ -182,4 +183,5 @@ def register(mlflow_client: MlflowClient, uri: str, run_id: str, tags: Mapping[s
 
     with contextlib.suppress(MlflowException):
         mlflow_client.create_registered_model(MODEL_NAME)
-    return str(mlflow_client.create_model_version(MODEL_NAME, uri, run_id, tags=dict(tags)).version)
+    model_id = uri.removeprefix("models:/")
+    return str(mlflow_client.create_model_version(MODEL_NAME, uri, run_id, tags=dict(tags), model_id=model_id).version)
