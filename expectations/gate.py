@@ -96,8 +96,10 @@ def _built(spark: SparkSession, layer: str) -> list[str]:
     names = {"bronze": ("bronze", "quarantine"), "silver": ("silver",), "gold": ("gold",), "scores": ("gold",)}[layer]
     found = []
     for schema in names:
-        listed = spark.sql(f"SHOW TABLES IN {get_settings().schema_name(schema)}_build").collect()
-        found += sorted(f"{schema}.{row['tableName']}" for row in listed if not row["isTemporary"])
+        catalog = f"{get_settings().schema_name(schema)}_build"
+        views = {row["viewName"] for row in spark.sql(f"SHOW VIEWS IN {catalog}").collect()}
+        listed = {row["tableName"] for row in spark.sql(f"SHOW TABLES IN {catalog}").collect()}
+        found += sorted(f"{schema}.{name}" for name in listed - views)
     if layer in ("gold", "scores"):
         return [t for t in found if (t == SCORE_TABLE) == (layer == "scores")]
     return found
