@@ -24,6 +24,11 @@ def project_dir() -> Path:
     return get_settings().project_dir / "dbt_project"
 
 
+def work_schema() -> str:
+    """The catalog's schema for dbt's steps on the way, which are never published."""
+    return f"{get_settings().schema_name('gold')}_work"
+
+
 def invoke(command: str, arguments: Sequence[str] = (), variables: Mapping[str, Any] | None = None) -> list[Any]:
     """Runs one dbt command and returns its node results.
 
@@ -36,6 +41,7 @@ def invoke(command: str, arguments: Sequence[str] = (), variables: Mapping[str, 
     log_dir = settings.log_dir / "dbt"
     log_dir.mkdir(parents=True, exist_ok=True)
     schemas = {
+        "work_schema": work_schema(),
         "build_schema": f"{settings.schema_name('gold')}_build",
         "silver_schema": settings.schema_name("silver"),
     }
@@ -76,12 +82,18 @@ def _progress() -> Callable[[Any], None]:
     return listen
 
 
+def _short(message: str | None) -> str:
+    """A node's message without the Java stack that Spark adds to it."""
+    text = (message or "no message").split("JVM stacktrace:")[0]
+    return " ".join(line.strip() for line in text.splitlines() if not line.strip().startswith("at "))[:1500]
+
+
 def _raise_first_failure(results: Sequence[Any], exception: BaseException | None, log_file: Path) -> None:
     failed = [r for r in results if str(r.status) in ("error", "fail", "runtime error")]
     if failed:
         first, others = failed[0], len(failed) - 1
         more = f" (and {others} more failed)" if others else ""
-        what = f"dbt {first.node.resource_type} {first.node.name} failed{more}: {(first.message or '').strip()[:1500]}"
+        what = f"dbt {first.node.resource_type} {first.node.name} failed{more}: {_short(first.message)}"
         where = f"{first.node.original_file_path}; log {log_file}"
         if first.node.resource_type in ("test", "unit_test"):
             raise GateFailed(

@@ -1,4 +1,7 @@
-"""Features: decides the as-of dates of a partition and has dbt build `gold_build.enterprise_features` for them.
+"""Features: decides the as-of dates of a partition and has dbt build `gold.enterprise_features` for them, aside.
+
+dbt replaces every table as a whole (the two bases in `gold` and the features), so that whatever an earlier, killed
+or rejected attempt left in the build makes no difference.
 
 The models, and every feature's definition, live in `dbt_project/`; see `docs/reference/features.md`.
 """
@@ -13,6 +16,7 @@ from ruamel.yaml import YAML
 
 from lakehouse import engine, ledger, tables
 from lakehouse.errors import ConfigError
+from lakehouse.settings import get_settings
 from lakehouse.time import parse_partition
 from spark_jobs import dbt_run
 
@@ -30,7 +34,7 @@ def build(partition: str) -> dict[str, Any]:
     """
     with engine.session("features") as spark, ledger.run(spark, "features", partition) as run:
         dates = as_of_dates(spark, partition)
-        tables.begin_build(spark, TABLE)
+        _ensure_work_schema(spark)
         results = dbt_run.invoke(
             "build",
             ["--exclude", "tag:full", "--exclude-resource-type", "unit_test"],
@@ -44,6 +48,11 @@ def build(partition: str) -> dict[str, Any]:
             tests=kinds.count("test"),
         )
         return {"partition": partition, **run.details}
+
+
+def _ensure_work_schema(spark: SparkSession) -> None:
+    name = dbt_run.work_schema()
+    spark.sql(f"CREATE SCHEMA IF NOT EXISTS {name} LOCATION '{get_settings().warehouse_dir / name}'")
 
 
 def as_of_dates(spark: SparkSession, partition: str) -> list[date]:

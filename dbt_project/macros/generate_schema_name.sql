@@ -1,4 +1,4 @@
-{# One schema for everything built here: the target's, never a suffix of it. #}
+{# What readers get is built in the target's schema; steps on the way go to one of their own, never published. #}
 {% macro generate_schema_name(custom_schema_name, node) -%}
-    {{ target.schema }}
+    {{ var('work_schema', 'gold_work') if custom_schema_name == 'work' else target.schema }}
 {%- endmacro %}

@@ -9,7 +9,7 @@ with pair_months as (
         dates.month_serial - year(pairs.event_day) * 12 - month(pairs.event_day) as month_no,
         sum(pairs.valid_count) as valid_count,
         sum(pairs.valid_fen) as valid_fen
-    from {{ ref('int_pair_daily') }} as pairs
+    from {{ ref('enterprise_pair_daily') }} as pairs
     inner join {{ ref('int_as_of') }} as dates
         on pairs.known_day <= dates.as_of
         and pairs.event_day < dates.month_start

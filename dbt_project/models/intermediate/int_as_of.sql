@@ -1,4 +1,4 @@
-{{ config(materialized='ephemeral') }}
+{{ config(materialized='view') }}
 
 {%- set dates = var('as_of_dates') -%}
 {%- if execute and not dates -%}

@@ -12,7 +12,7 @@ with known_days as (
         sum(flow.assumed_count) as assumed_count,
         sum(flow.valid_count) as valid_count,
         sum(flow.valid_fen) as valid_fen
-    from {{ ref('int_flow_daily') }} as flow
+    from {{ ref('enterprise_flow_daily') }} as flow
     inner join {{ ref('int_as_of') }} as dates
         on flow.event_day < dates.as_of and flow.known_day <= dates.as_of
     group by dates.as_of, dates.month_start, flow.enterprise_id, flow.direction, flow.event_day

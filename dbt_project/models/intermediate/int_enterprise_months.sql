@@ -50,7 +50,7 @@ months as (
         {% for measure in measures -%}
         sum(flow.{{ measure }}) as {{ measure }}{{ ',' if not loop.last }}
         {% endfor %}
-    from {{ ref('int_flow_daily') }} as flow
+    from {{ ref('enterprise_flow_daily') }} as flow
     inner join {{ ref('int_as_of') }} as dates
         on flow.known_day <= dates.as_of
         and flow.event_day < dates.month_start

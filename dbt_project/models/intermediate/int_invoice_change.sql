@@ -1,4 +1,4 @@
-{{ config(materialized='ephemeral') }}
+{{ config(materialized='view') }}
 
 -- Grain: change of what is known of an invoice. A version adds itself at its known day and takes itself
 -- back at the day it is superseded, so a correction is minus the old and plus the new on one day.

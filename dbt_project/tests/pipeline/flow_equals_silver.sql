@@ -1,5 +1,11 @@
--- What the signed daily sums say is known at each asked date equals the current versions in silver.
-with current_versions as (
+-- What the signed daily sums say is known at the latest asked date equals the current versions in silver.
+with dates as (
+
+    select * from {{ ref('int_as_of') }} where as_of = date '{{ var('as_of_dates') | map('string') | max }}'
+
+),
+
+current_versions as (
 
     select
         dates.as_of,
@@ -7,7 +13,7 @@ with current_versions as (
         invoices.direction,
         max_by(struct(invoices.is_valid, invoices.amount_fen, invoices.tax_fen), invoices.version_no) as state
     from {{ ref('stg_vat_invoice') }} as invoices
-    inner join {{ ref('int_as_of') }} as dates
+    inner join dates
         on invoices.known_day <= dates.as_of and invoices.issued_on < dates.as_of
     group by dates.as_of, invoices.enterprise_id, invoices.direction, invoices.invoice_id
 
@@ -40,8 +46,8 @@ from_flow as (
         sum(flow.valid_fen) as valid_fen,
         sum(flow.tax_fen) as tax_fen,
         sum(flow.void_abs_fen) as void_abs_fen
-    from {{ ref('int_flow_daily') }} as flow
-    inner join {{ ref('int_as_of') }} as dates
+    from {{ ref('enterprise_flow_daily') }} as flow
+    inner join dates
         on flow.known_day <= dates.as_of and flow.event_day < dates.as_of
     group by dates.as_of, flow.enterprise_id, flow.direction
 

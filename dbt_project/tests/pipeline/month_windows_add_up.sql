@@ -5,7 +5,7 @@ with from_flow as (
         dates.as_of,
         sum(case when flow.direction = 'sale' then flow.valid_fen else 0L end) as sales_fen,
         sum(case when flow.direction = 'purchase' then flow.valid_fen else 0L end) as purchases_fen
-    from {{ ref('int_flow_daily') }} as flow
+    from {{ ref('enterprise_flow_daily') }} as flow
     inner join {{ ref('int_as_of') }} as dates
         on flow.known_day <= dates.as_of
         and flow.event_day < dates.month_start

@@ -8,14 +8,14 @@ with from_pairs as (
         known_day,
         sum(valid_count) as valid_count,
         sum(valid_fen) as valid_fen
-    from {{ ref('int_pair_daily') }}
+    from {{ ref('enterprise_pair_daily') }}
     group by enterprise_id, direction, event_day, known_day
 
 )
 
 select *
 from from_pairs
-full outer join {{ ref('int_flow_daily') }} as flow using (enterprise_id, direction, event_day, known_day)
+full outer join {{ ref('enterprise_flow_daily') }} as flow using (enterprise_id, direction, event_day, known_day)
 where
     coalesce(from_pairs.valid_count, 0L) <> coalesce(flow.valid_count, 0L)
     or coalesce(from_pairs.valid_fen, 0L) <> coalesce(flow.valid_fen, 0L)

@@ -1,5 +1,5 @@
 -- Grain: enterprise × direction × counterparty × event day × known day. Signed sums over valid invoices,
--- read like int_flow_daily.
+-- read like enterprise_flow_daily.
 select
     enterprise_id,
     direction,
