@@ -32,6 +32,8 @@ class Progress:
     def changed(self, task: TaskSeen) -> None:
         """Prints a task that has ended, or that is tried again."""
         if task.state in MARKS and task.state != "upstream_failed":
+            if task.state == "skipped" and not task.seconds:
+                return  # it never began: what it waits for was skipped
             seconds = "" if task.state == "skipped" else f"{task.seconds or 0:6.1f} s"
             note = "  skipped" if task.state == "skipped" else ""
             self._line(f"{MARKS[task.state]} {task.dag_id:<18} {task.task_id:<14} {seconds}{note}")
@@ -63,7 +65,8 @@ def summary(console: Console, facts: dict[str, Any]) -> None:
 
 
 def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    console.print(f"[bold]{escape(title)}[/]", highlight=False, soft_wrap=True)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for number, name in enumerate(columns):
         table.add_column(name, justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
@@ -114,11 +117,14 @@ def _model(console: Console, model: dict[str, Any] | None) -> None:
     if later:
         told = ", ".join(f"{name.replace('_', ' ')} {_interval(auc)}" for name, auc in later["auc"].items())
         console.print(
-            f"  out of time from {later['cut']}, {later['bads']} bads of {later['rows']}: AUC {told}", highlight=False
+            f"  out of time from {later['cut']}, {later['bads']} bads of {later['rows']}: AUC {told}",
+            highlight=False,
+            soft_wrap=True,
         )
     for pair, gain in evidence.get("gains", {}).items():
         verdict = "" if gain["low"] > 0 or gain["high"] < 0 else "   interval covers zero: no claim"
-        console.print(f"  gain of {pair.replace('_', ' ')}: {_signed(gain)}{verdict}", highlight=False)
+        told = f"  gain of {pair.replace('_', ' ')}: {_signed(gain)}{verdict}"
+        console.print(told, highlight=False, soft_wrap=True)
     console.print()
 
 
@@ -166,4 +172,5 @@ def places(console: Console, addresses: dict[str, str], users: Sequence[str], pa
 def seconds(console: Console, phases: Sequence[tuple[str, float]]) -> None:
     """How long each phase took."""
     told = " · ".join(f"{name} {took:.0f} s" for name, took in phases)
-    console.print(f"  {'seconds':<14} {told} · all {sum(took for _, took in phases):.0f} s\n", highlight=False)
+    text = f"  {'seconds':<14} {told} · all {sum(took for _, took in phases):.0f} s\n"
+    console.print(text, highlight=False, soft_wrap=True)
