@@ -173,4 +173,4 @@ def diff(partition: str, first: str, second: str) -> dict:
     return {"enterprises": len(table), "unchanged": int((table["difference"] == 0).sum()),
             "moved_grade": int((table["grade_first"] != table["grade_second"]).sum()),
             "mean_absolute_difference": float(table["difference"].abs().mean()),
-            "grades": json.loads(crossed.to_json(orient="index")), "rows": table.to_dict("records")}
+            "grades": json.loads(crossed.to_json(orient="index")), "firms": table.to_dict("records")}

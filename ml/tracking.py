@@ -185,3 +185,28 @@ def register(mlflow_client: MlflowClient, uri: str, run_id: str, tags: Mapping[s
         mlflow_client.create_registered_model(MODEL_NAME)
     model_id = uri.removeprefix("models:/")
     return str(mlflow_client.create_model_version(MODEL_NAME, uri, run_id, tags=dict(tags), model_id=model_id).version)
+
+
+def list_versions(mlflow_client: MlflowClient) -> list[dict[str, str | None]]:
+    """All versions, newest first: number, kind, aliases, and what their tags say of data and decision."""
+    aliases: dict[str, list[str]] = {}
+    for alias, number in Registry(mlflow_client).aliases().items():
+        aliases.setdefault(number, []).append(alias)
+    found = mlflow_client.search_model_versions(f"name = '{MODEL_NAME}'")
+    tags = ("kind", "partition", "author", "gate", "decision", "decided_by")
+    return [
+        {"version": str(item.version), "aliases": ", ".join(sorted(aliases.get(str(item.version), []))) or None,
+         **{tag: item.tags.get(tag) for tag in tags}}
+        for item in sorted(found, key=lambda item: -int(item.version))
+    ]
+
+
+def document(mlflow_client: MlflowClient, number: str | None, name: str) -> str:
+    """A text document of a version; of the champion where no number is given."""
+    registry = Registry(mlflow_client)
+    number = number or registry.aliases().get("champion")
+    version = registry.version(number) if number else None
+    if version is None:
+        raise ModelError(f"there is no version {number or 'in office'}", where=registry.name,
+                         remedy="see `vinelake model candidates`")
+    return registry.artifact_text(version.run_id, name)
