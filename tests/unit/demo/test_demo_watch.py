@@ -1,0 +1,176 @@
+"""Following the chain: what is waited for, what is told, when it ends."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from lakehouse.demo import watch
+from lakehouse.demo.watch import CHAIN, Watch, last_error, take_up
+from lakehouse.errors import ServiceError, VinelakeError
+
+KEY = "2024-01-01"
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def at(second):
+    return f"2026-01-01T00:00:{second:02}Z"
+
+
+class FakeAirflow:
+    """Airflow as a script: each look shows the next scene, and the last scene for good."""
+
+    base_url = "http://airflow"
+
+    def __init__(self, *scenes):
+        self.scenes, self.cleared, self.asked = list(scenes), [], []
+
+    def runs(self, partition_key=None):
+        if len(self.scenes) > 1 and self.asked:
+            self.scenes.pop(0)
+        self.asked.append(partition_key)
+        return [run for run, _ in reversed(self.scenes[0])]
+
+    def tasks(self, dag_id, run_id):
+        return next(tasks for run, tasks in self.scenes[0] if run["dag_run_id"] == run_id)
+
+    def xcom(self, dag_id, run_id, task_id, key):
+        return "3 of 30 rules broken\n  where:  report /r.html" if task_id == "gate" else None
+
+    def clear(self, dag_id, run_id):
+        self.cleared.append((dag_id, run_id))
+
+
+def run(dag_id, state, second, *tasks, run_id=None):
+    """A run that began at a second, with tasks as (id, state, second of its end)."""
+    return (
+        {"dag_id": dag_id, "dag_run_id": run_id or f"{dag_id}-{second}", "state": state, "run_after": at(second)},
+        [
+            {"task_id": t, "state": s, "duration": 1.0, "try_number": 1, "end_date": at(e) if e else None}
+            for t, s, e in tasks
+        ],
+    )
+
+
+INGEST = run("ingest_file_drop", "success", 1, ("land", "success", 2), ("gate_bronze", "success", 4))
+SILVER = run("build_silver", "success", 5, ("build", "success", 6), ("gate", "success", 7))
+FEATURES = run("build_features", "success", 8, ("build", "success", 9), ("gate", "success", 10))
+EARLY_SCORE = run("score_portfolio", "success", 11, ("score", "skipped", 12))
+TRAIN = run("train_risk_models", "success", 11, ("freeze", "success", 12), ("train", "success", 13))
+PROMOTE = run("promote_model", "success", 14, ("approve", "success", 15), ("decide", "success", 16))
+LATE_SCORE = run("score_portfolio", "success", 17, ("score", "success", 18))
+WHOLE = [INGEST, SILVER, FEATURES, EARLY_SCORE, TRAIN, PROMOTE, LATE_SCORE]
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr(watch, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(watch, "START_PATIENCE_SECONDS", 0.05)
+
+
+def follow(tmp_path, *scenes, answer=None, since=START, taken_up=()):
+    told = []
+    api = FakeAirflow(*scenes)
+    seen = Watch(api, KEY, since, tmp_path, told.append, lambda working: None, answer, set(taken_up))
+    return seen, seen.follow, told
+
+
+def test_the_chain_ends_with_the_scores_of_the_new_champion(tmp_path):
+    growing = [WHOLE[:i] for i in range(1, len(WHOLE))]
+    _, go, told = follow(tmp_path, *growing, WHOLE)
+    assert len(go()) == sum(len(tasks) for _, tasks in WHOLE)
+    assert [t.dag_id for t in told][-1] == "score_portfolio"
+
+
+@pytest.mark.parametrize("end", range(1, len(WHOLE)))
+def test_it_does_not_end_before(tmp_path, end):
+    """Every missing link is noticed; when Airflow never starts it, that is what is said."""
+    _, go, _ = follow(tmp_path, WHOLE[:end])
+    with pytest.raises(ServiceError, match=WHOLE[end][0]["dag_id"]):
+        go()
+
+
+def test_nothing_new_ends_at_once(tmp_path):
+    skipped = run("ingest_file_drop", "success", 1, ("land", "skipped", 2), ("gate_bronze", "skipped", None))
+    _, go, _ = follow(tmp_path, [skipped])
+    assert [t.state for t in go()] == ["skipped", "skipped"]
+
+
+def test_a_rejection_ends_the_chain_without_new_scores(tmp_path):
+    rejected = run("promote_model", "success", 14, ("approve", "success", 15), ("decide", "skipped", 16))
+    _, go, _ = follow(tmp_path, [*WHOLE[:5], rejected])
+    assert go()
+
+
+def test_runs_of_before_are_not_mistaken_for_this_one(tmp_path):
+    later = datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
+    now = run("ingest_file_drop", "success", 59, ("land", "skipped", 59))
+    now[0]["run_after"] = "2026-01-01T00:01:01Z"
+    seen, go, _ = follow(tmp_path, [*WHOLE, now], since=later)
+    go()
+    assert list(seen.runs) == ["ingest_file_drop-59"]
+
+
+def test_a_failure_names_task_reason_log_and_what_to_do(tmp_path):
+    broken = run("build_silver", "failed", 5, ("build", "success", 6), ("gate", "failed", 7))
+    _, go, _ = follow(tmp_path, [INGEST, broken])
+    with pytest.raises(VinelakeError) as told:
+        go()
+    assert "build_silver ▸ gate failed: 3 of 30 rules broken" in told.value.what
+    assert told.value.where.endswith("run_id=build_silver-5/task_id=gate/attempt=1.log")
+    assert "goes on from this task" in told.value.remedy
+
+
+def test_a_refused_candidate_is_an_answer_and_not_an_outage(tmp_path):
+    refused = run("promote_model", "failed", 14, ("check", "failed", 15), ("approve", "upstream_failed", None))
+    seen, go, _ = follow(tmp_path, [*WHOLE[:5], refused])
+    go()
+    assert seen.refused
+
+
+def test_a_question_is_answered_once(tmp_path):
+    waiting = run("promote_model", "running", 14, ("approve", "awaiting_input", None))
+    answers = []
+    _, go, _ = follow(tmp_path, [*WHOLE[:5], waiting], [*WHOLE[:5], waiting], WHOLE,
+                      answer=lambda *where: answers.append(where))  # fmt: skip
+    go()
+    assert answers == [("promote_model", "promote_model-14", "approve")]
+
+
+def test_without_an_answerer_it_waits_for_a_person(tmp_path):
+    waiting = run("promote_model", "running", 14, ("approve", "awaiting_input", None))
+    _, go, told = follow(tmp_path, [*WHOLE[:5], waiting], WHOLE)
+    go()
+    assert any(t.state == "awaiting_input" for t in told)
+
+
+def test_what_failed_or_was_left_half_way_is_taken_up_again():
+    old = run("build_silver", "failed", 1, run_id="old")
+    good = run("build_silver", "success", 2, run_id="good")
+    broken = run("build_features", "failed", 3, run_id="broken")
+    open_ = run("train_risk_models", "running", 4, run_id="open")
+    other = run("maintain_lakehouse", "failed", 5, run_id="other")
+    api = FakeAirflow([old, good, broken, open_, other])
+    assert take_up(api, KEY) == {"broken", "open"}
+    assert api.cleared == [("build_features", "broken")]
+
+
+def test_the_chain_is_made_of_the_dags_there_are():
+    from pathlib import Path
+
+    there = {path.stem for path in (Path(__file__).parents[3] / "dags").glob("*.py")}
+    assert set(CHAIN) <= there
+
+
+def test_the_last_error_of_a_log(tmp_path):
+    log = tmp_path / "attempt=1.log"
+    assert "no log" in last_error(log)
+    log.write_text(
+        "not json\n"
+        + json.dumps({"event": "x", "error_detail": [{"exc_type": "ValueError", "exc_value": "no such column"}]})
+        + "\n"
+        + json.dumps({"event": "done"})
+    )
+    assert last_error(log) == "ValueError: no such column"
