@@ -7,6 +7,7 @@ Source of the format: Open Data Contract Standard 3.2 (Bitol, Linux Foundation A
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import re
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from lakehouse.errors import ContractError
 
@@ -133,7 +134,7 @@ def load_all(folder: Path) -> dict[str, Contract]:
 
 def load(path: Path) -> Contract:
     """Reads and checks one contract file."""
-    text = path.read_text(encoding="utf-8")
+    text = _read(path)
     document = _parse(path, text)
     _check_standard(path, document)
     fault = _Faults(path, document)
@@ -163,7 +164,7 @@ def load(path: Path) -> Contract:
         file_pattern=own["filePattern"],
         encoding=own.get("encoding", "utf-8"),
         unknown_columns=own.get("unknownColumns", "refuse"),
-        max_quarantined_ratio=float(own.get("maxQuarantinedRatio", 0.02)),
+        max_quarantined_ratio=_ratio(fault, own.get("maxQuarantinedRatio", 0.02)),
         subject=own["subject"],
         version_order=tuple(own.get("versionOrder", ())),
         known_at=_known_at(fault, own["knownAt"], columns),
@@ -182,7 +183,13 @@ class _Faults:
     def __init__(self, path: Path, document: Any) -> None:
         self.path, self.document = path, document
 
-    def stop(self, what: str, at: Sequence[str | int], remedy: str) -> None:
+    def own(self, name: str) -> list[str | int]:
+        """Where the contract's custom property of that name stands."""
+        entries = self.document.get("customProperties") or []
+        numbers = [i for i, entry in enumerate(entries) if entry["property"] == name]
+        return ["customProperties", *numbers[:1]]
+
+    def stop(self, what: str, at: Sequence[str | int], remedy: str) -> NoReturn:
         dotted = ".".join(map(str, at)) or "(top level)"
         raise ContractError(
             what, where=f"{self.path.name}, line {_line(self.document, at)}, field {dotted}", remedy=remedy
@@ -201,17 +208,31 @@ def _line(document: Any, at: Sequence[str | int]) -> int:
     return line
 
 
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ContractError(
+            f"not UTF-8: byte 0x{error.object[error.start]:02x} cannot stand there",
+            where=f"{path.name}, line {line}",
+            remedy="save the file as UTF-8",
+        ) from error
+
+
 def _parse(path: Path, text: str) -> Any:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError
+    from ruamel.yaml.reader import ReaderError
 
     try:
         return YAML().load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ContractError(
-            f"not readable as YAML: {error.problem}", where=f"{path.name}, line {line}", remedy="mend the YAML"
-        ) from error
+        problem = error.problem
+    except ReaderError as error:
+        line, problem = text[: error.position].count("\n") + 1, f"{error.reason}: {error.character!r}"
+    raise ContractError(f"not readable as YAML: {problem}", where=f"{path.name}, line {line}", remedy="mend the YAML")
 
 
 @lru_cache(maxsize=1)
@@ -285,7 +306,7 @@ def _column(fault: _Faults, entry: Any, at: list[str | int]) -> Column:
 
 
 def _known_at(fault: _Faults, rule: Mapping[str, Any], columns: Sequence[Column]) -> KnownAt:
-    at = ["customProperties"]
+    at = fault.own("knownAt")
     history = rule.get("history")
     if history not in ("event_lag", "received") or rule.get("afterwards") != "received":
         fault.stop(
@@ -298,7 +319,16 @@ def _known_at(fault: _Faults, rule: Mapping[str, Any], columns: Sequence[Column]
     event = rule.get("eventColumn")
     if not any(c.name == event and c.spark_type == "date" for c in columns):
         fault.stop(f"knownAt.eventColumn {event!r} is not a date column", at, "name one of the date columns")
-    return KnownAt("event_lag", event, int(rule.get("lagDays", 0)))
+    lag = rule.get("lagDays", 0)
+    if not isinstance(lag, int) or lag < 0:
+        fault.stop(f"knownAt.lagDays {lag!r} is not a number of days", at, "write a whole number, 0 or more")
+    return KnownAt("event_lag", event, lag)
+
+
+def _ratio(fault: _Faults, value: Any) -> float:
+    if isinstance(value, int | float) and 0 <= value <= 1:
+        return float(value)
+    fault.stop(f"maxQuarantinedRatio {value!r} is not a share", fault.own("maxQuarantinedRatio"), "write 0 to 1")
 
 
 def _conditions(fault: _Faults, entity: Any, names: set[str], engine: str) -> tuple[RowRule, ...]:
@@ -315,7 +345,7 @@ def _conditions(fault: _Faults, entity: Any, names: set[str], engine: str) -> tu
         condition = str(entry["implementation"])
         try:
             used = {c.name for c in sqlglot.parse_one(condition, dialect="spark").find_all(exp.Column)}
-        except errors.ParseError as error:
+        except errors.SqlglotError as error:
             fault.stop(f"rule {entry.get('name')!r} is not SQL: {error}", at, "write a Spark SQL condition")
         if used - names:
             fault.stop(
@@ -333,14 +363,24 @@ def _check_whole(fault: _Faults, contract: Contract) -> None:
     for kind, values in (("name", names), ("physicalName", [c.source_name for c in contract.columns])):
         twice = sorted({v for v in values if values.count(v) > 1})
         if twice:
-            fault.stop(f"{kind} {twice} stands twice", at, "give every column a name of its own")
+            second = values.index(twice[0], values.index(twice[0]) + 1)
+            fault.stop(f"{kind} {twice} stands twice", [*at, second], "give every column a name of its own")
     if not contract.keys:
         fault.stop("no key column", at, "mark the key with primaryKey and primaryKeyPosition")
-    for named in (contract.subject, *contract.version_order):
-        if named not in names:
-            fault.stop(f"{named!r} is not a column", ["customProperties"], f"use one of {', '.join(names)}")
+    for own, values in (("subject", [contract.subject]), ("versionOrder", contract.version_order)):
+        for named in values:
+            if named not in names:
+                fault.stop(f"{named!r} is not a column", fault.own(own), f"use one of {', '.join(names)}")
     if contract.unknown_columns not in ("refuse", "ignore"):
-        fault.stop("unknownColumns is not a policy", ["customProperties"], "refuse or ignore")
+        fault.stop(
+            f"unknownColumns {contract.unknown_columns!r} is not a policy",
+            fault.own("unknownColumns"),
+            "refuse or ignore",
+        )
+    try:
+        codecs.lookup(contract.encoding)
+    except LookupError:
+        fault.stop(f"no encoding {contract.encoding!r}", fault.own("encoding"), "for example utf-8 or gb18030")
     for i, column in enumerate(contract.columns):
         if column.spark_type != "date":
             continue
