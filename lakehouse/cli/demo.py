@@ -123,12 +123,13 @@ def _chain(console: Console, drop: Any, ask: bool) -> Any:
     for dag_id in CHAIN:
         api.unpause(dag_id)
     since = utc_now()
-    taken_up = take_up(api, drop.partition)
-    if taken_up:
-        console.print(f"  going on with {len(taken_up)} runs that had not ended well", highlight=False)
-    if not any(run["dag_run_id"] in taken_up for run in api.runs("ingest_file_drop", drop.partition)):
-        api.trigger("ingest_file_drop", drop.partition, note="started by `vinelake demo run`")
-    with show.Progress(console) as progress:
+    newest, unfinished = take_up(api, drop.partition)
+    if unfinished:
+        console.print(f"  going on with {len(unfinished)} runs that had not ended", highlight=False)
+    started = None
+    if not any(run["dag_run_id"] in unfinished for run in api.runs("ingest_file_drop", drop.partition)):
+        started = api.trigger("ingest_file_drop", drop.partition, note="started by `vinelake demo run`")
+    with show.Progress(console, since) as progress:
         answer = None if ask else partial(_approve, progress)
         watch = Watch(
             api,
@@ -138,10 +139,10 @@ def _chain(console: Console, drop: Any, ask: bool) -> Any:
             progress.changed,
             progress.tick,
             answer,
-            taken_up,
+            newest,
         )
         seen = watch.follow()
-    if any((task.task_id, task.state) == ("land", "skipped") for task in seen):
+    if any((task.run_id, task.task_id, task.state) == (started, "land", "skipped") for task in seen):
         console.print("  0 new batches: nothing to do downstream", highlight=False)
     return watch
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lakehouse.demo.watch import TaskSeen
+from lakehouse.demo.watch import TaskSeen, moment
 
 MARKS = {"success": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[dim]–[/]", "upstream_failed": "[dim]–[/]"}
 
@@ -18,9 +19,9 @@ MARKS = {"success": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[dim]�
 class Progress:
     """One line per finished task; on a terminal also a line that moves, with what is at work now."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, since: datetime) -> None:
+        self.since = since
         self.console, self._status, self._begun = console, console.status("waiting for Airflow"), time.monotonic()
-        self._dag = ""
 
     def __enter__(self) -> Progress:
         self._status.start()
@@ -30,7 +31,9 @@ class Progress:
         self._status.stop()
 
     def changed(self, task: TaskSeen) -> None:
-        """Prints a task that has ended, or that is tried again."""
+        """Prints a task that has ended, or that is tried again; what had ended before the demo began is old."""
+        if task.ended and moment(task.ended) < self.since:
+            return
         if task.state in MARKS and task.state != "upstream_failed":
             if task.state == "skipped" and not task.seconds:
                 return  # it never began: what it waits for was skipped
@@ -38,7 +41,8 @@ class Progress:
             note = "  skipped" if task.state == "skipped" else ""
             self._line(f"{MARKS[task.state]} {task.dag_id:<18} {task.task_id:<14} {seconds}{note}")
         elif task.state == "up_for_retry":
-            self._line(f"[yellow]↻[/] {task.dag_id:<18} {task.task_id:<14} attempt {task.attempt} failed; retrying")
+            why = escape(task.reason.splitlines()[0][:160] if task.reason else "no reason given")
+            self._line(f"[yellow]↻[/] {task.dag_id:<18} {task.task_id:<14} attempt {task.attempt} failed: {why}")
 
     def tick(self, working: list[TaskSeen]) -> None:
         """Shows what is at work, and how long the demo has taken so far."""

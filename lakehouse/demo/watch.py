@@ -34,6 +34,8 @@ FINISHED = {"success", "failed"}
 # After an answer the question stays open for a moment; asked for longer, it was put anew.
 ANSWER_REST_SECONDS = 10.0
 START_PATIENCE_SECONDS = 90.0
+# An event is lost when its listener was paused; past this, the listener is started by hand.
+NUDGE_SECONDS = 20.0
 PAUSE_SECONDS = 0.5
 
 
@@ -48,11 +50,13 @@ class TaskSeen:
     seconds: float | None
     attempt: int
     ended: str | None = None
+    reason: str = ""
 
 
 @dataclass
 class Watch:
-    """The runs of one partition since a moment, and those taken up again.
+    """The runs of one partition since a moment, and the newest of before (`taken_up`), so that the chain is
+    whole in the end however often it was broken off.
 
     `changed` is told of every change of a task's state, `tick` at every look which tasks are at work.
     `answer` gets DAG, run and task of a question; without it a person answers in the browser.
@@ -72,6 +76,7 @@ class Watch:
     refused: str | None = None
     _asked: dict[str, float] = field(default_factory=dict)
     _closed: set[str] = field(default_factory=set)
+    _nudged: set[str] = field(default_factory=set)
 
     def follow(self) -> list[TaskSeen]:
         """Returns all tasks when the last DAG of the chain has ended.
@@ -88,13 +93,21 @@ class Watch:
                 return list(self.tasks.values())
             if open_runs:
                 idle_since = time.monotonic()
-            elif time.monotonic() - idle_since > START_PATIENCE_SECONDS:
-                raise ServiceError(
-                    f"Airflow has not started {', '.join(missing)} within {START_PATIENCE_SECONDS:.0f} s",
-                    where=str(self.log_dir.parent.parent / "logs" / "airflow-scheduler.log"),
-                    remedy="see `vinelake status`; then run the same command again: it goes on from here",
-                )
+            self._nudge(missing, time.monotonic() - idle_since)
             time.sleep(PAUSE_SECONDS)
+
+    def _nudge(self, missing: list[str], idle: float) -> None:
+        """Starts what should have started by itself; raises ServiceError when even that does not help."""
+        if idle > NUDGE_SECONDS:
+            for dag_id in set(missing) - self._nudged:
+                self._nudged.add(dag_id)
+                self.api.trigger(dag_id, self.partition, note="started by `vinelake demo run`")
+        if idle > START_PATIENCE_SECONDS:
+            raise ServiceError(
+                f"Airflow has not started {', '.join(missing)} within {START_PATIENCE_SECONDS:.0f} s",
+                where=str(self.log_dir.parent.parent / "logs" / "airflow-scheduler.log"),
+                remedy="see `vinelake status`; then run the same command again: it goes on from here",
+            )
 
     def look(self) -> None:
         """Reads the state of all runs that belong to this drop, and of their tasks."""
@@ -117,6 +130,8 @@ class Watch:
         seen = TaskSeen(
             dag_id, run_id, task["task_id"], task["state"], task["duration"], task["try_number"], task["end_date"]
         )
+        if seen.state == "up_for_retry":
+            seen.reason = last_error(self.log_of(seen))
         self.tasks[key] = seen
         if before is None or (before.state, before.attempt) != (seen.state, seen.attempt):
             self.changed(seen)
@@ -191,18 +206,17 @@ def last_error(log: Path) -> str:
     return "see the log"
 
 
-def take_up(api: AirflowApi, partition: str) -> set[str]:
-    """Finds runs of a partition that did not end well and has them go on; returns their ids.
+def take_up(api: AirflowApi, partition: str) -> tuple[set[str], set[str]]:
+    """Has what did not end well go on; returns the newest run of every DAG, and those of them still to end.
 
-    Failed runs have their failed tasks cleared; runs still under way are only followed.
+    Failed runs have their failed tasks cleared; runs under way are only followed.
     """
-    resumed, latest = set(), {}
-    for run in api.runs(partition_key=partition):  # newest first
-        if run["dag_id"] in CHAIN:
-            latest.setdefault(run["dag_id"], run)
-    for dag_id, run in latest.items():
-        if run["state"] == "failed":
-            api.clear(dag_id, run["dag_run_id"])
-        if run["state"] != "success":
-            resumed.add(run["dag_run_id"])
-    return resumed
+    newest, unfinished = set(), set()
+    for dag_id in CHAIN:
+        for run in api.runs(dag_id, partition)[:1]:  # newest first
+            newest.add(run["dag_run_id"])
+            if run["state"] == "failed":
+                api.clear(dag_id, run["dag_run_id"])
+            if run["state"] != "success":
+                unfinished.add(run["dag_run_id"])
+    return newest, unfinished

@@ -25,19 +25,22 @@ class FakeAirflow:
     base_url = "http://airflow"
 
     def __init__(self, *scenes):
-        self.scenes, self.cleared, self.asked = list(scenes), [], []
+        self.scenes, self.cleared, self.asked, self.triggered = list(scenes), [], [], []
 
-    def runs(self, partition_key=None):
+    def runs(self, dag_id="~", partition_key=None):
         if len(self.scenes) > 1 and self.asked:
             self.scenes.pop(0)
         self.asked.append(partition_key)
-        return [run for run, _ in reversed(self.scenes[0])]
+        return [run for run, _ in reversed(self.scenes[0]) if dag_id in ("~", run["dag_id"])]
 
     def tasks(self, dag_id, run_id):
         return next(tasks for run, tasks in self.scenes[0] if run["dag_run_id"] == run_id)
 
     def xcom(self, dag_id, run_id, task_id, key):
         return "3 of 30 rules broken\n  where:  report /r.html" if task_id == "gate" else None
+
+    def trigger(self, dag_id, partition_key, note):
+        self.triggered.append((dag_id, partition_key))
 
     def clear(self, dag_id, run_id):
         self.cleared.append((dag_id, run_id))
@@ -68,6 +71,7 @@ WHOLE = [INGEST, SILVER, FEATURES, EARLY_SCORE, TRAIN, PROMOTE, LATE_SCORE]
 def no_pauses(monkeypatch):
     monkeypatch.setattr(watch, "PAUSE_SECONDS", 0)
     monkeypatch.setattr(watch, "START_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(watch, "NUDGE_SECONDS", 0.01)
 
 
 def follow(tmp_path, *scenes, answer=None, since=START, taken_up=()):
@@ -150,11 +154,22 @@ def test_what_failed_or_was_left_half_way_is_taken_up_again():
     old = run("build_silver", "failed", 1, run_id="old")
     good = run("build_silver", "success", 2, run_id="good")
     broken = run("build_features", "failed", 3, run_id="broken")
-    open_ = run("train_risk_models", "running", 4, run_id="open")
+    under_way = run("train_risk_models", "running", 4, run_id="under way")
     other = run("maintain_lakehouse", "failed", 5, run_id="other")
-    api = FakeAirflow([old, good, broken, open_, other])
-    assert take_up(api, KEY) == {"broken", "open"}
+    api = FakeAirflow([old, good, broken, under_way, other])
+    assert take_up(api, KEY) == ({"good", "broken", "under way"}, {"broken", "under way"})
     assert api.cleared == [("build_features", "broken")]
+
+
+def test_a_link_that_was_lost_before_is_found_missing_now(tmp_path):
+    """Silver was published while its listener was paused: the event is gone, so the listener is started."""
+    later = datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
+    now = run("ingest_file_drop", "success", 59, ("land", "skipped", 59))
+    now[0]["run_after"] = "2026-01-01T00:01:01Z"
+    seen, go, _ = follow(tmp_path, [INGEST, SILVER, now], since=later, taken_up={"build_silver-5"})
+    with pytest.raises(ServiceError, match="build_features"):
+        go()
+    assert seen.api.triggered == [("build_features", KEY)]
 
 
 def test_the_chain_is_made_of_the_dags_there_are():
