@@ -1,0 +1,3 @@
+-- Runs once, when the volume is empty.
+create database airflow;
+create database mlflow;
