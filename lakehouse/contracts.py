@@ -133,8 +133,12 @@ def load_all(folder: Path) -> dict[str, Contract]:
 
 
 def load(path: Path) -> Contract:
-    """Reads and checks one contract file."""
-    text = _read(path)
+    """Reads and checks one contract file; the same text is checked once per process."""
+    return _load(path, _read(path))
+
+
+@lru_cache(maxsize=64)
+def _load(path: Path, text: str) -> Contract:
     document = _parse(path, text)
     _check_standard(path, document)
     fault = _Faults(path, document)
