@@ -14,6 +14,8 @@ from lakehouse.contracts import Contract
 from lakehouse.errors import LandingError
 
 BLOCK_BYTES = 1 << 20
+# What Spark's reader takes for an empty line: nothing but characters up to the space.
+BLANK = "".join(map(chr, range(33)))
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ def inspect(path: Path, contract: Contract) -> ReceivedFile:
         complete = (rest + text).split("\n")
         rest = complete.pop()
         lines += len(complete)
-        data_lines += sum(1 for line in complete if line.strip())
-    data_lines += 1 if rest.strip() else 0
+        data_lines += sum(1 for line in complete if line.strip(BLANK))
+    data_lines += 1 if rest.strip(BLANK) else 0
     if data_lines == 0:
         raise LandingError("the file is empty", where=path.name, remedy="ask the sender to send it again")
     header = _header(head)
@@ -81,27 +83,30 @@ def _blocks(path: Path) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _inflate(path: Path, unzip: zlib._Decompress, raw: bytes) -> bytes:
-    if unzip.eof:
-        raise LandingError(
-            "bytes follow the end of the gzip stream",
-            where=path.name,
-            remedy="ask the sender for one gzip stream per file",
-        )
+    ended = unzip.eof
     try:
-        return unzip.decompress(raw)
+        plain = b"" if ended else unzip.decompress(raw)
     except zlib.error as error:
         raise LandingError(
             f"not a sound gzip file: {error}",
             where=path.name,
             remedy="ask the sender to send it again; nothing of this drop was taken in",
         ) from error
+    if ended or unzip.unused_data:
+        raise LandingError(
+            "bytes follow the end of the gzip stream",
+            where=path.name,
+            remedy="ask the sender for one gzip stream per file",
+        )
+    return plain
 
 
 def _wrong_encoding(path: Path, contract: Contract, lines: int, error: UnicodeDecodeError) -> LandingError:
-    guess = ""
+    guess, end = "", error.object.find(b"\n", error.start)
+    bad_line = error.object[error.object.rfind(b"\n", 0, error.start) + 1 : end if end >= 0 else None]
     for candidate in ("gb18030", "utf-16"):
         try:
-            error.object[max(0, error.start - 40) : error.start + 40].decode(candidate)
+            codecs.getincrementaldecoder(candidate)().decode(bad_line)
         except UnicodeDecodeError:
             continue
         guess = f"; it reads as {candidate}"
@@ -115,8 +120,8 @@ def _wrong_encoding(path: Path, contract: Contract, lines: int, error: UnicodeDe
 
 
 def _header(head: str) -> tuple[str, ...]:
-    first = head.lstrip("\ufeff").splitlines()[0]
-    return tuple(cell.strip() for cell in next(csv.reader([first])))
+    first = head.lstrip("\ufeff").split("\n")[0].rstrip("\r")
+    return tuple(cell.strip() for cell in next(csv.reader([first]), ()))
 
 
 def _check_header(path: Path, contract: Contract, header: tuple[str, ...]) -> None:
