@@ -121,6 +121,11 @@ def body_hash(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
+def manifest_text(body: Mapping[str, Any]) -> str:
+    """A manifest as it is written; any other text, if only by a space, is not what was landed."""
+    return json.dumps(body, ensure_ascii=False, indent=1)
+
+
 def _manifests() -> Iterator[Batch]:
     return (parse_manifest(path) for path in manifest_paths())
 
@@ -197,7 +202,7 @@ def _commit(folder: Path, batch_id: str, body: Mapping[str, Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     slot = folder / f"{body['sequence']:08d}.json"
     draft = folder / f".{batch_id}"
-    draft.write_text(json.dumps(body, ensure_ascii=False, indent=1), encoding="utf-8")
+    draft.write_text(manifest_text(body), encoding="utf-8")
     try:
         os.link(draft, slot)
     except FileExistsError as error:

@@ -48,8 +48,9 @@ def verify(recorded: Mapping[str, str] | None = None) -> tuple[list[Finding], in
 def _check_manifest(
     path: Path, batch: landing.Batch, position: int, previous: str, recorded: Mapping[str, str]
 ) -> list[Finding]:
-    found = []
-    if landing.body_hash(json.loads(path.read_text(encoding="utf-8"))) != batch.manifest_hash:
+    found, stored = [], path.read_bytes()
+    body = json.loads(stored)
+    if landing.body_hash(body) != batch.manifest_hash or landing.manifest_text(body).encode() != stored:
         found.append(Finding(batch.batch_id, str(path), "the manifest was changed: its hash does not fit its content"))
     if batch.sequence != position or batch.previous_hash != previous:
         found.append(
