@@ -6,6 +6,7 @@ built from it. `known_at` of a drop is that date at 00:00 business time.
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -25,7 +26,8 @@ def session_conf(timezone: str) -> dict[str, str]:
 
 def parse_partition(partition: str | None) -> date:
     """The date a partition key names; an error that says what a key looks like otherwise."""
-    if not isinstance(partition, str) or len(partition) != 10:
+    # Python also reads week dates such as 2024-W01-1; a partition has one spelling only.
+    if not isinstance(partition, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", partition, re.ASCII):
         raise ConfigError(
             f"partition key {partition!r} is not a date",
             remedy="give the drop's received date as YYYY-MM-DD, for example 2024-01-01",
