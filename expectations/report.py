@@ -37,8 +37,11 @@ def write(layer: str, partition: str, run_id: str, tables: Mapping[str, int], fi
         "tables": dict(tables),
         "findings": [asdict(f) for f in findings],
     }
-    page.with_suffix(".json").write_text(json.dumps(body, ensure_ascii=False, indent=1, default=str), encoding="utf-8")
     page.write_text(_page(body, findings), encoding="utf-8")
+    # The index reads every JSON file: a killed gate must not leave half of one.
+    draft = page.with_suffix(".draft")
+    draft.write_text(json.dumps(body, ensure_ascii=False, indent=1, default=str), encoding="utf-8")
+    draft.replace(page.with_suffix(".json"))
     _write_index(folder)
     return page
 
