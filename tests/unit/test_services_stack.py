@@ -6,6 +6,7 @@ import configparser
 import json
 import os
 import signal
+import socket
 import stat
 import sys
 import time
@@ -27,11 +28,20 @@ from lakehouse.settings import get_settings
 SLEEP = [sys.executable, "-c", "import time; time.sleep(120)"]
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     """A lakehouse of its own, whose processes are all gone afterwards."""
     monkeypatch.setenv("VINELAKE_VAR_DIR", str(tmp_path / "one"))
     monkeypatch.setenv("VINELAKE_AIRFLOW_PORT", "28080")
+    for name in ("POSTGRES", "ENGINE", "MLFLOW"):
+        monkeypatch.setenv(f"VINELAKE_{name}_PORT", str(free_port()))
+    monkeypatch.delenv("SPARK_REMOTE", raising=False)
     monkeypatch.setattr(process_module, "STOP_GRACE_SECONDS", 1)
     get_settings.cache_clear()
     yield tmp_path / "one"
@@ -64,8 +74,6 @@ def test_a_lakehouse_beside_this_one_yields_only_if_it_holds_our_ports(tmp_path,
 
 
 def test_an_occupied_port_stops_the_start_before_anything_runs(monkeypatch):
-    import socket
-
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
