@@ -1,0 +1,49 @@
+"""Small drops made by the built-in source, and the main job run by its functions, without the scheduler."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lakehouse.settings import PROJECT_DIR
+
+FIRST_DROP, SECOND_DROP = "2024-01-01", "2024-02-01"
+
+
+def generate(*arguments: str) -> None:
+    """Runs the built-in source as the separate program it is."""
+    command = [sys.executable, "-m", "sources.invoice_generator", *arguments]
+    subprocess.run(command, check=True, cwd=PROJECT_DIR, capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def first_drop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of some sixty firms over three years, received on `FIRST_DROP`."""
+    folder = tmp_path_factory.mktemp("drops") / "first"
+    generate("--out", str(folder), "--firms", "60", "--years", "3", "--seed", "11")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def second_drop(first_drop: Path) -> Path:
+    """The same firms' files again, one invoice in a hundred changed, received on `SECOND_DROP`."""
+    folder = first_drop.parent / "second"
+    generate("--revise-from", str(first_drop), "--share", "0.01", "--seed", "5", "--out", str(folder))
+    return folder
+
+
+def run_main_job(partition: str, folder: Path) -> None:
+    """Landing to published features, step by step as the scheduler would."""
+    from expectations.gate import gate
+    from spark_jobs import bronze, features, landing, silver
+
+    landing.land(partition, folder)
+    bronze.build(partition)
+    gate("bronze", partition)
+    silver.build(partition)
+    gate("silver", partition)
+    features.build(partition)
+    gate("gold", partition)

@@ -1,0 +1,118 @@
+"""The main job from files to features: equal to an independent oracle, blind to the future, safe to repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lakehouse import engine, ledger, query, tables
+from lakehouse.settings import get_settings
+from tests.integration.conftest import FIRST_DROP, SECOND_DROP, run_main_job
+from tests.oracle import features_oracle, raw_counts
+
+pytestmark = pytest.mark.engine
+FEATURES = "gold.enterprise_features"
+
+
+@pytest.fixture(scope="module")
+def two_drops(running_engine: None, first_drop: Path, second_drop: Path) -> Iterator[dict]:
+    """The job run on both drops, in one lakehouse; what readers saw after each."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("VINELAKE_ENVIRONMENT", "mainjob")
+    get_settings.cache_clear()
+    seen = {}
+    for name, partition, folder in (("first", FIRST_DROP, first_drop), ("second", SECOND_DROP, second_drop)):
+        run_main_job(partition, folder)
+        with engine.session() as spark:
+            seen[name] = tables.read(spark, FEATURES).toPandas()
+            seen[f"{name}_hash"] = all_hashes(spark)
+            seen[f"{name}_manifest"] = tables.current_manifest(spark)
+    yield seen
+    patch.undo()
+    get_settings.cache_clear()
+
+
+def all_hashes(spark) -> dict[str, str]:
+    """The content hash of every published table."""
+    return {t: tables.content_hash(tables.read(spark, t)) for t in tables.current_manifest(spark).versions}
+
+
+def of_date(features: pd.DataFrame, as_of: str) -> pd.DataFrame:
+    return features[features["as_of"] == date.fromisoformat(as_of)]
+
+
+def test_every_feature_equals_the_oracle_on_the_raw_files(two_drops: dict, first_drop: Path) -> None:
+    received = date.fromisoformat(FIRST_DROP)
+    dates = sorted(set(two_drops["first"]["as_of"]))
+    assert received in dates and len(dates) >= 3
+    for as_of in dates:
+        expected = features_oracle.features(first_drop, as_of, received)
+        got = two_drops["first"][two_drops["first"]["as_of"] == as_of]
+        assert features_oracle.compare(expected, got) == []
+
+
+def test_a_revised_drop_leaves_every_earlier_date_as_it_was(two_drops: dict) -> None:
+    for as_of in sorted(set(two_drops["first"]["as_of"])):
+        before = of_date(two_drops["first"], as_of.isoformat()).sort_values("enterprise_id").reset_index(drop=True)
+        after = of_date(two_drops["second"], as_of.isoformat()).sort_values("enterprise_id").reset_index(drop=True)
+        pd.testing.assert_frame_equal(before, after)
+
+
+def test_a_revised_drop_reaches_features_as_new_knowledge(two_drops: dict, second_drop: Path) -> None:
+    received = date.fromisoformat(SECOND_DROP)
+    expected = features_oracle.features(second_drop, received, received)
+    got = of_date(two_drops["second"], SECOND_DROP)
+    assert features_oracle.compare(expected, got) == []
+    assert not (got["known_at_is_assumed"].isna()).any()
+
+
+def test_the_revision_changes_what_is_known_about_the_same_window(two_drops: dict, spark_mainjob) -> None:
+    count = "SELECT count(*) FROM silver.vat_invoice WHERE status = 'void'"
+    count = count.replace("silver.", "mainjob_silver.")
+    before = query.run(spark_mainjob, count, date.fromisoformat(FIRST_DROP)).collect()[0][0]
+    after = query.run(spark_mainjob, count, date.fromisoformat(SECOND_DROP)).collect()[0][0]
+    assert after > before
+
+
+def test_every_batch_adds_up_and_equals_a_count_of_the_raw_files(two_drops: dict, first_drop: Path, spark_mainjob):
+    counted = raw_counts.count_folder(first_drop)
+    booked = ledger.batches(spark_mainjob).where(f"partition = '{FIRST_DROP}'").collect()
+    for prefix, contract in (("output", "gov_tax__sale_invoice"), ("input", "gov_tax__purchase_invoice")):
+        account = next(b for b in booked if b["contract"] == contract)
+        raw = [c for name, c in counted.items() if name.startswith(prefix)]
+        assert account["rows_in"] == sum(c.rows for c in raw)
+        assert account["profile"]["void"] == sum(c.void for c in raw)
+        assert account["profile"]["red_letter"] == sum(c.negative for c in raw)
+        assert account["profile"]["zero_amount"] == sum(c.zero for c in raw)
+        assert account["profile"]["void_red_letter"] == sum(c.negative_and_void for c in raw)
+        assert account["rows_in"] == (
+            account["rows_accepted"] + account["rows_quarantined"] + account["rows_duplicate"]
+        )
+
+
+def test_running_the_same_drops_again_changes_nothing(
+    two_drops: dict, first_drop: Path, second_drop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VINELAKE_ENVIRONMENT", "mainjob")
+    get_settings.cache_clear()
+    run_main_job(SECOND_DROP, second_drop)
+    with engine.session() as spark:
+        assert all_hashes(spark) == two_drops["second_hash"]
+        bronze_before = {t: v for t, v in two_drops["second_manifest"].versions.items() if t.startswith("bronze")}
+        after = tables.current_manifest(spark).versions
+        assert {t: after[t] for t in bronze_before} == bronze_before
+
+
+@pytest.fixture
+def spark_mainjob(monkeypatch: pytest.MonkeyPatch) -> Iterator:
+    """A session in the lakehouse of `two_drops`."""
+    monkeypatch.setenv("VINELAKE_ENVIRONMENT", "mainjob")
+    get_settings.cache_clear()
+    with engine.session() as session:
+        yield session
+    monkeypatch.undo()
+    get_settings.cache_clear()
