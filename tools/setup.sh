@@ -34,22 +34,13 @@ say "installing $(grep -c '^[a-z].*==' requirements.lock) packages from requirem
 if [ -n "$uv" ]; then
   [ -t 2 ] && quiet= || quiet=--quiet   # a terminal shows uv's progress; a log would get 400 lines
   "$uv" pip sync $quiet --python .venv/bin/python --require-hashes requirements.lock
+  install=("$uv" pip install --quiet --python .venv/bin/python)
 else
-  "$boot/bin/python" -m pip --python .venv/bin/python install --quiet --disable-pip-version-check \
-    --require-hashes --no-deps -r requirements.lock
+  install=("$boot/bin/python" -m pip --python .venv/bin/python install --quiet --disable-pip-version-check)
+  "${install[@]}" --require-hashes --no-deps -r requirements.lock
 fi
 
-# The project itself: its folders on the path and its command. No build, so no network and no build tools.
+# The project itself, editable. Its build tool is in the lock already, so nothing is fetched for it.
 say "adding the vinelake command"
-site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-pwd > "$site/vinelake.pth"
-cat > .venv/bin/vinelake <<COMMAND
-#!$PWD/.venv/bin/python
-import sys
-
-from lakehouse.cli import main
-
-sys.exit(main())
-COMMAND
-chmod +x .venv/bin/vinelake
+"${install[@]}" --no-deps --no-build-isolation --no-index --editable .
 say "ready: .venv/bin/vinelake"
