@@ -102,7 +102,7 @@ def build_sample(features: pd.DataFrame, loans: pd.DataFrame, records: pd.DataFr
     records = latest_known(records, "enterprise_id", query_date)
     source = choose_label_source(loans, records, target)
     features = features.copy()
-    features["as_of"] = pd.to_datetime(features["as_of"])
+    features["as_of"] = pd.to_datetime(features["as_of"]).astype("datetime64[ns]")
     features = features[features["as_of"] <= query_date]
     if source == "loan":
         latest = query_date - pd.DateOffset(months=target.performance_window_months, days=target.reporting_lag_days)

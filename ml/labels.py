@@ -87,7 +87,7 @@ def label_from_credit_records(spine: pd.DataFrame, records: pd.DataFrame) -> pd.
     found = spine["enterprise_id"].map(outcome)
     state = pd.Series(NO_OUTCOME, index=spine.index)
     known = found.notna().to_numpy()
-    is_bad = found.fillna(False).astype(bool).to_numpy()
+    is_bad = found.where(known, False).astype(bool).to_numpy()
     state[known & is_bad] = BAD
     state[known & ~is_bad] = GOOD
     return state

@@ -107,9 +107,9 @@ def report(results: list[dict], partition: str, config: ModelConfig) -> str:
     lines = [
         f"# Model quality at several observation dates, outcomes as known on {partition}",
         f"{cv.folds}-fold cross-validation, {cv.repeats} repeats while bads are fewer than {cv.enough_bads}; "
-        "selection, binning and fitting inside the folds; figures are means over repeats; intervals by bootstrap over borrowers, "
-        "gains on the same folds and the same drawn borrowers. No gain is claimed where its interval covers zero. The "
-        "credit rating is no feature.",
+        "selection, binning and fitting inside the folds; figures are means over repeats; intervals by bootstrap over "
+        "borrowers, gains on the same folds and the same drawn borrowers. No gain is claimed where its interval "
+        "covers zero. The credit rating is no feature.",
         "## Discrimination\n" + table(QUALITY_HEADER, quality_rows(results)),
         "## Gains\n" + table(GAIN_HEADER, gain_rows(results)),
     ]

@@ -20,9 +20,14 @@ from lakehouse.settings import get_settings
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-MODEL_NAME = "enterprise_scorecard"
-EXPERIMENT = "enterprise_scorecard"
+MODEL = "enterprise_scorecard"
 PIP_REQUIREMENTS = ["mlflow", "numpy", "pandas", "scikit-learn", "optbinning"]
+
+
+def model_name() -> str:
+    """The registered model's and the experiment's name, prefixed where an environment is set."""
+    environment = get_settings().environment
+    return f"{environment}_{MODEL}" if environment else MODEL
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,8 @@ def client(uri: str | None = None) -> MlflowClient:
 class Registry:
     """Versions and aliases of one registered model; the only part of MLflow that promotion sees."""
 
-    def __init__(self, mlflow_client: MlflowClient, name: str = MODEL_NAME) -> None:
-        self.client, self.name = mlflow_client, name
+    def __init__(self, mlflow_client: MlflowClient, name: str | None = None) -> None:
+        self.client, self.name = mlflow_client, name or model_name()
 
     def version(self, number: str) -> Version | None:
         """A version by number; None when there is no such version."""
@@ -142,7 +147,7 @@ def run(name: str, tags: Mapping[str, str]) -> Iterator[str]:
     from mlflow.exceptions import MlflowException
 
     try:
-        mlflow.set_experiment(EXPERIMENT)
+        mlflow.set_experiment(model_name())
     except MlflowException as error:
         raise ServiceError("the tracking server does not answer", where=get_settings().mlflow_uri,
                            remedy="start it with `vinelake up`; its log is mlflow.log in the log folder") from error
@@ -182,9 +187,10 @@ def register(mlflow_client: MlflowClient, uri: str, run_id: str, tags: Mapping[s
     from mlflow.exceptions import MlflowException
 
     with contextlib.suppress(MlflowException):
-        mlflow_client.create_registered_model(MODEL_NAME)
+        mlflow_client.create_registered_model(model_name())
     model_id = uri.removeprefix("models:/")
-    return str(mlflow_client.create_model_version(MODEL_NAME, uri, run_id, tags=dict(tags), model_id=model_id).version)
+    made = mlflow_client.create_model_version(model_name(), uri, run_id, tags=dict(tags), model_id=model_id)
+    return str(made.version)
 
 
 def list_versions(mlflow_client: MlflowClient) -> list[dict[str, str | None]]:
@@ -192,7 +198,7 @@ def list_versions(mlflow_client: MlflowClient) -> list[dict[str, str | None]]:
     aliases: dict[str, list[str]] = {}
     for alias, number in Registry(mlflow_client).aliases().items():
         aliases.setdefault(number, []).append(alias)
-    found = mlflow_client.search_model_versions(f"name = '{MODEL_NAME}'")
+    found = mlflow_client.search_model_versions(f"name = '{model_name()}'")
     tags = ("kind", "partition", "author", "gate", "decision", "decided_by")
     return [
         {"version": str(item.version), "aliases": ", ".join(sorted(aliases.get(str(item.version), []))) or None,

@@ -40,7 +40,7 @@ CODE_VERSION = "1"
 
 def datasets_dir() -> Path:
     """Where frozen samples are kept."""
-    return get_settings().home / "datasets"
+    return get_settings().home / "datasets" / get_settings().environment
 
 
 def _pointer(partition: str) -> Path:
@@ -170,7 +170,7 @@ def describe(model: Development, rows: pd.DataFrame, inputs: Inputs, snapshot: S
              config: ModelConfig) -> dict:
     """What reports and gate need to know beside the model itself."""
     return {
-        "name": tracking.MODEL_NAME, "partition": partition, "author": author, "snapshot_id": snapshot.snapshot_id,
+        "name": tracking.model_name(), "partition": partition, "author": author, "snapshot_id": snapshot.snapshot_id,
         "manifest_id": snapshot.manifest["manifest_id"], "label_source": snapshot.manifest["label_source"],
         "waterfall": snapshot.manifest["waterfall"],
         "known_at_is_assumed": bool(rows.get("known_at_is_assumed", pd.Series([False])).any()),
@@ -240,7 +240,7 @@ def _log(registry, model: Development, rows: pd.DataFrame, snapshot: Snapshot, a
 
     tags = {"partition": about["partition"], "author": about["author"], "snapshot_id": about["snapshot_id"],
             "target_version": config.target.version, "policy": config.fingerprint}
-    with tracking.run(f"enterprise_scorecard {about['partition']}", tags) as run_id, tempfile.TemporaryDirectory() as t:
+    with tracking.run(f"{about['name']} {about['partition']}", tags) as run_id, tempfile.TemporaryDirectory() as t:
         folder = Path(t)
         write_artifacts(model, rows, about, config, folder)
         (folder / "dataset_manifest.json").write_text(json.dumps(snapshot.manifest, indent=1, ensure_ascii=False),
