@@ -137,8 +137,7 @@ def count_sql(source: str, edges: Mapping[str, np.ndarray], bad_column: str = "i
     for position, (feature, cuts) in enumerate(edges.items()):
         column = f"CAST({quoted(feature, dialect)} AS DOUBLE)"
         base = position * _CODE_STEP
-        bins = nested_case(column, [sql_double(cut) for cut in cuts],
-                           [str(base + 1 + i) for i in range(len(cuts) + 1)])
+        bins = nested_case(column, [sql_double(cut) for cut in cuts], [str(base + 1 + i) for i in range(len(cuts) + 1)])
         codes.append(f"CASE WHEN {column} IS NULL OR isnan({column}) THEN {base} ELSE {bins} END")
     listed = ",\n    ".join(codes)
     exploded = f"explode(array({listed}))" if dialect == "spark" else f"unnest([{listed}])"
@@ -166,16 +165,18 @@ def counts_from_rows(rows: list[tuple[int, int, int]], edges: Mapping[str, np.nd
     return result
 
 
-def weight_of_evidence(goods: np.ndarray, bads: np.ndarray, total_goods: float, total_bads: float,
-                       smoothing: float) -> np.ndarray:
+def weight_of_evidence(
+    goods: np.ndarray, bads: np.ndarray, total_goods: float, total_bads: float, smoothing: float
+) -> np.ndarray:
     """ln(share of bads / share of goods) per bin, shrunk to 0 by `smoothing` pseudo-observations.
 
     Each bin gets `smoothing` more observations at the sample's own bad rate, so an empty bin is neutral
     and a bin without bads stays finite. Smoothing 0 gives the plain weight of evidence.
     """
     if total_goods <= 0 or total_bads <= 0:
-        raise ModelError("weights of evidence need both goods and bads",
-                         where=f"{total_goods} goods, {total_bads} bads")
+        raise ModelError(
+            "weights of evidence need both goods and bads", where=f"{total_goods} goods, {total_bads} bads"
+        )
     rate = total_bads / (total_goods + total_bads)
     bad_share = (np.asarray(bads) + smoothing * rate) / total_bads
     good_share = (np.asarray(goods) + smoothing * (1 - rate)) / total_goods
@@ -201,9 +202,13 @@ def _optimal_cuts(counts: BinCounts, config: Binning, feature: str) -> list[int]
     seen = weight > 0
     many = counts.bads.sum() >= config.min_bads_for_turn
     solver = optimal_binning_class()(
-        name=feature, solver="cp", user_splits=np.arange(bins - 1) + 0.5,
+        name=feature,
+        solver="cp",
+        user_splits=np.arange(bins - 1) + 0.5,
         monotonic_trend=config.trend_with_turn if many else config.trend,
-        min_bin_size=config.min_bin_share, max_n_bins=config.max_bins, time_limit=10,
+        min_bin_size=config.min_bin_share,
+        max_n_bins=config.max_bins,
+        time_limit=10,
     )
     solver.fit(numbers[seen], outcome[seen], sample_weight=weight[seen])
     if solver.status not in ("OPTIMAL", "FEASIBLE"):

@@ -85,8 +85,16 @@ class BoosterCandidate:
         from xgboost import XGBClassifier
 
         self.model = XGBClassifier(
-            n_estimators=120, max_depth=2, learning_rate=0.07, subsample=0.8, colsample_bytree=0.5,
-            min_child_weight=1.0, reg_lambda=3.0, tree_method="hist", n_jobs=1, random_state=self.seed,
+            n_estimators=120,
+            max_depth=2,
+            learning_rate=0.07,
+            subsample=0.8,
+            colsample_bytree=0.5,
+            min_child_weight=1.0,
+            reg_lambda=3.0,
+            tree_method="hist",
+            n_jobs=1,
+            random_state=self.seed,
         ).fit(frame[self.features].to_numpy(dtype=float, na_value=np.nan), is_bad)
         return self
 
@@ -95,8 +103,9 @@ class BoosterCandidate:
         return self.model.predict(values, output_margin=True).astype(float)
 
 
-def standard_candidates(features: list[str], size_features: list[str],
-                        config: ModelConfig) -> Mapping[str, Callable[[], Candidate]]:
+def standard_candidates(
+    features: list[str], size_features: list[str], config: ModelConfig
+) -> Mapping[str, Callable[[], Candidate]]:
     """Name → factory of the four models every study compares."""
     return {
         "scorecard": lambda: ScorecardCandidate(features, config.scorecard),

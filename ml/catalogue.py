@@ -25,8 +25,11 @@ def feature_groups(project_dir: Path) -> Mapping[str, str]:
                 if group:
                     groups[column["name"]] = group
     if not groups:
-        raise ModelError("no feature states its group", where=str(folder),
-                         remedy="features are defined there with `config.meta.group`; restore the folder")
+        raise ModelError(
+            "no feature states its group",
+            where=str(folder),
+            remedy="features are defined there with `config.meta.group`; restore the folder",
+        )
     return groups
 
 
@@ -35,20 +38,27 @@ def family_of(feature: str, config: FeatureConfig) -> Family:
     for family in config.families:
         if any(re.search(pattern, feature) for pattern in family.patterns):
             return family
-    raise ModelError(f"feature {feature} belongs to no family", where="ml/config/features.yaml",
-                     remedy="add a family with a reason code for it")
+    raise ModelError(
+        f"feature {feature} belongs to no family",
+        where="ml/config/features.yaml",
+        remedy="add a family with a reason code for it",
+    )
 
 
-def usable_features(columns: Iterable[str], groups: Mapping[str, str], config: FeatureConfig,
-                    drop_groups: Iterable[str] = ()) -> list[str]:
+def usable_features(
+    columns: Iterable[str], groups: Mapping[str, str], config: FeatureConfig, drop_groups: Iterable[str] = ()
+) -> list[str]:
     """Feature columns a model may use: defined with a group, no outcome or forbidden trait, no dropped group.
 
     A column without a group is no feature (a key, a count of the label, a leftover), so it is left out.
     """
     dropped = set(drop_groups)
     return [
-        name for name in columns
-        if name in groups and groups[name] not in dropped and name not in config.keys
+        name
+        for name in columns
+        if name in groups
+        and groups[name] not in dropped
+        and name not in config.keys
         and not any(re.search(pattern, name) for pattern in config.never)
     ]
 
@@ -58,6 +68,9 @@ def size_features(columns: Iterable[str], config: FeatureConfig) -> list[str]:
     present = set(columns)
     missing = [name for name in config.size.values() if name not in present]
     if missing:
-        raise ModelError(f"size feature {', '.join(missing)} is not among the features",
-                         where="ml/config/features.yaml: size", remedy="name the columns as the features are built")
+        raise ModelError(
+            f"size feature {', '.join(missing)} is not among the features",
+            where="ml/config/features.yaml: size",
+            remedy="name the columns as the features are built",
+        )
     return list(config.size.values())

@@ -208,8 +208,11 @@ def load_config(folder: Path = CONFIG_DIR) -> ModelConfig:
     for name, model in _PARTS.items():
         path = folder / f"{name}.yaml"
         if not path.is_file():
-            raise ConfigError(f"modelling policy file {path.name} is missing", where=str(path),
-                              remedy="restore it from version control")
+            raise ConfigError(
+                f"modelling policy file {path.name} is missing",
+                where=str(path),
+                remedy="restore it from version control",
+            )
         raw = path.read_bytes()
         digest.update(name.encode() + b"\0" + raw)
         try:
@@ -217,9 +220,11 @@ def load_config(folder: Path = CONFIG_DIR) -> ModelConfig:
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(step) for step in first["loc"])
-            raise ConfigError(f"modelling policy is not usable: {first['msg']}",
-                              where=f"{path}: {field or 'whole file'}",
-                              remedy="correct the field; its meaning is in the comments of the file") from error
+            raise ConfigError(
+                f"modelling policy is not usable: {first['msg']}",
+                where=f"{path}: {field or 'whole file'}",
+                remedy="correct the field; its meaning is in the comments of the file",
+            ) from error
     return ModelConfig(**parts, fingerprint=digest.hexdigest())
 
 

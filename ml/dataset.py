@@ -87,12 +87,22 @@ def choose_label_source(loans: pd.DataFrame, records: pd.DataFrame, target: Targ
         return "loan"
     if len(records):
         return "credit_record"
-    raise ModelError("there is no outcome to learn from", where="silver.loan and silver.credit_record are empty",
-                     remedy="load a loan ledger or credit records, then build silver again")
+    raise ModelError(
+        "there is no outcome to learn from",
+        where="silver.loan and silver.credit_record are empty",
+        remedy="load a loan ledger or credit records, then build silver again",
+    )
 
 
-def build_sample(features: pd.DataFrame, loans: pd.DataFrame, records: pd.DataFrame, target: Target,
-                 history: MinimumHistory, config: FeatureConfig, query_date: pd.Timestamp) -> Sample:
+def build_sample(
+    features: pd.DataFrame,
+    loans: pd.DataFrame,
+    records: pd.DataFrame,
+    target: Target,
+    history: MinimumHistory,
+    config: FeatureConfig,
+    query_date: pd.Timestamp,
+) -> Sample:
     """Label the features' rows as known at the query date and keep goods and bads.
 
     `features`: enterprise × as_of, all dates wanted; `loans`, `records`: all versions. Dated labels use every
@@ -121,8 +131,9 @@ def build_sample(features: pd.DataFrame, loans: pd.DataFrame, records: pd.DataFr
     kept = state.isin([GOOD, BAD])
     sample = rows[kept].assign(is_bad=(state[kept] == BAD).astype("int8")).reset_index(drop=True)
     if sample["is_bad"].nunique() < 2:
-        raise ModelError("the sample does not hold both goods and bads",
-                         where="; ".join(f"{row['step']}: {row['leaving'] or row['remaining']}"
-                                         for row in waterfall(state)),
-                         remedy="check label source, maturity and the observation dates built into the features")
+        raise ModelError(
+            "the sample does not hold both goods and bads",
+            where="; ".join(f"{row['step']}: {row['leaving'] or row['remaining']}" for row in waterfall(state)),
+            remedy="check label source, maturity and the observation dates built into the features",
+        )
     return Sample(sample, waterfall(state), source, rows[state == INDETERMINATE].reset_index(drop=True))

@@ -89,19 +89,28 @@ class DeltaLedger:
     def append(self, entry: Entry) -> None:
         """Adds an entry under its number, once; refuses when another writer took the number."""
         self.spark.createDataFrame([tuple(asdict(entry).values())], SCHEMA).createOrReplaceTempView("new_decision")
-        self.spark.sql(f"MERGE INTO {self.name} AS old USING new_decision AS new ON old.seq = new.seq "
-                       "WHEN NOT MATCHED THEN INSERT *")
+        self.spark.sql(
+            f"MERGE INTO {self.name} AS old USING new_decision AS new ON old.seq = new.seq "
+            "WHEN NOT MATCHED THEN INSERT *"
+        )
         stored = self.spark.sql(f"SELECT entry_hash FROM {self.name} WHERE seq = {entry.seq}").collect()
         if [row[0] for row in stored] != [entry.entry_hash]:
-            raise IntegrityError("another decision entered the ledger at the same moment", where=f"entry {entry.seq}",
-                                 remedy="look at `vinelake model history`, then repeat the decision")
+            raise IntegrityError(
+                "another decision entered the ledger at the same moment",
+                where=f"entry {entry.seq}",
+                remedy="look at `vinelake model history`, then repeat the decision",
+            )
 
 
 def record(ledger: Ledger, **content: object) -> Entry:
     """Appends the next entry: numbers it, dates it, chains it."""
     past = verified(ledger.entries())
-    draft = Entry(seq=len(past) + 1, recorded_at=utc_now().isoformat(timespec="seconds"),
-                  previous_hash=past[-1].entry_hash if past else "", **content)
+    draft = Entry(
+        seq=len(past) + 1,
+        recorded_at=utc_now().isoformat(timespec="seconds"),
+        previous_hash=past[-1].entry_hash if past else "",
+        **content,
+    )
     entry = replace(draft, entry_hash=draft.computed_hash())
     ledger.append(entry)
     return entry
@@ -112,8 +121,11 @@ def verified(entries: Sequence[Entry]) -> list[Entry]:
     previous = ""
     for number, entry in enumerate(entries, start=1):
         if entry.seq != number or entry.previous_hash != previous or entry.entry_hash != entry.computed_hash():
-            raise IntegrityError("the promotion ledger was altered", where=f"control.model_decision, entry {entry.seq}",
-                                 remedy="restore the table to its last good version (Delta time travel)")
+            raise IntegrityError(
+                "the promotion ledger was altered",
+                where=f"control.model_decision, entry {entry.seq}",
+                remedy="restore the table to its last good version (Delta time travel)",
+            )
         previous = entry.entry_hash
     return list(entries)
 
@@ -135,8 +147,14 @@ def last_check(entries: Sequence[Entry], version: str) -> Entry | None:
 def assert_aliases(entries: Sequence[Entry], actual: dict[str, str]) -> None:
     """Raises when an alias was moved past the gate: registry and ledger must agree."""
     expected = aliases_by_ledger(entries)
-    wrong = [f"{alias} should be {expected.get(alias, 'unset')}, is {actual.get(alias, 'unset')}"
-             for alias in sorted({*expected, *actual}) if expected.get(alias) != actual.get(alias)]
+    wrong = [
+        f"{alias} should be {expected.get(alias, 'unset')}, is {actual.get(alias, 'unset')}"
+        for alias in sorted({*expected, *actual})
+        if expected.get(alias) != actual.get(alias)
+    ]
     if wrong:
-        raise ModelError("aliases of the registered model were moved past the promotion gate", where="; ".join(wrong),
-                         remedy="find out who moved them; `vinelake model restore-aliases` undoes it")
+        raise ModelError(
+            "aliases of the registered model were moved past the promotion gate",
+            where="; ".join(wrong),
+            remedy="find out who moved them; `vinelake model restore-aliases` undoes it",
+        )

@@ -86,30 +86,45 @@ class Development:
     out_of_time: OutOfTime | None
 
 
-def candidate_features(rows: pd.DataFrame, groups: Mapping[str, str], config: ModelConfig,
-                       drop_groups: list[str]) -> list[str]:
+def candidate_features(
+    rows: pd.DataFrame, groups: Mapping[str, str], config: ModelConfig, drop_groups: list[str]
+) -> list[str]:
     """Numeric columns of the sample that are features and may be used."""
     numeric = [name for name in rows.columns if pd.api.types.is_numeric_dtype(rows[name])]
     return usable_features(numeric, groups, config.features, drop_groups)
 
 
-def evaluate(rows: pd.DataFrame, groups: Mapping[str, str], config: ModelConfig, drop_groups: list[str],
-             progress: Progress | None = None) -> tuple[OutOfFold, dict[str, Quality], dict[str, PairedGain]]:
+def evaluate(
+    rows: pd.DataFrame,
+    groups: Mapping[str, str],
+    config: ModelConfig,
+    drop_groups: list[str],
+    progress: Progress | None = None,
+) -> tuple[OutOfFold, dict[str, Quality], dict[str, PairedGain]]:
     """All standard candidates on the same folds: predictions out of fold, quality, gains."""
     features = candidate_features(rows, groups, config, drop_groups)
     factories = standard_candidates(features, size_features(rows.columns, config.features), config)
-    folds = cross_validate(rows, rows["is_bad"].to_numpy(), rows["enterprise_id"].to_numpy(), factories,
-                           config.scorecard.crossval, progress)
+    folds = cross_validate(
+        rows,
+        rows["is_bad"].to_numpy(),
+        rows["enterprise_id"].to_numpy(),
+        factories,
+        config.scorecard.crossval,
+        progress,
+    )
     return folds, qualities(folds, config.scorecard.crossval), gains(folds, PAIRS, config.scorecard.crossval)
 
 
-def fit_final(rows: pd.DataFrame, features: list[str], config: ModelConfig,
-              counter: Counter = count_prebins) -> tuple[Scorecard, Selected]:
+def fit_final(
+    rows: pd.DataFrame, features: list[str], config: ModelConfig, counter: Counter = count_prebins
+) -> tuple[Scorecard, Selected]:
     """The card on all rows, uncalibrated; `counter` counts the fine bins (in memory, or by the engine)."""
     is_bad = rows["is_bad"].to_numpy()
     chosen = select(rows, is_bad, features, config.scorecard.selection)
-    edges = {name: prebin_edges(rows[name].to_numpy(float, na_value=np.nan), config.scorecard.binning.prebins)
-             for name in chosen.features}
+    edges = {
+        name: prebin_edges(rows[name].to_numpy(float, na_value=np.nan), config.scorecard.binning.prebins)
+        for name in chosen.features
+    }
     counts = counter(rows, is_bad, edges)
     bins = [solve_bins(name, counts[name], config.scorecard.binning) for name in chosen.features]
     return fit_from_bins(rows, is_bad, bins, config.scorecard), chosen
@@ -121,9 +136,14 @@ def check_calibration(folds: OutOfFold, card: Scorecard, slope: float, intercept
     grades = np.array([grade_of(value, card.grades) for value in pd_value])
     rate = float(folds.is_bad.mean())
     return CalibrationCheck(
-        float(pd_value.mean()), rate, brier(folds.is_bad, pd_value), rate * (1 - rate),
-        hosmer_lemeshow(folds.is_bad, pd_value), binomial_by_grade(folds.is_bad, pd_value, grades),
-        slope, intercept,
+        float(pd_value.mean()),
+        rate,
+        brier(folds.is_bad, pd_value),
+        rate * (1 - rate),
+        hosmer_lemeshow(folds.is_bad, pd_value),
+        binomial_by_grade(folds.is_bad, pd_value, grades),
+        slope,
+        intercept,
     )
 
 
@@ -135,8 +155,14 @@ def time_cut(rows: pd.DataFrame, share: float) -> pd.Timestamp | None:
     return pd.Timestamp(days[-max(1, round(len(days) * share))])
 
 
-def develop(rows: pd.DataFrame, groups: Mapping[str, str], config: ModelConfig, drop_groups: list[str],
-            counter: Counter = count_prebins, progress: Progress | None = None) -> Development:
+def develop(
+    rows: pd.DataFrame,
+    groups: Mapping[str, str],
+    config: ModelConfig,
+    drop_groups: list[str],
+    counter: Counter = count_prebins,
+    progress: Progress | None = None,
+) -> Development:
     """The whole of model development on one frozen sample; deterministic for equal rows and policy."""
     folds, quality, gain = evaluate(rows, groups, config, drop_groups, progress)
     logit, outcome, weight = pooled(folds, "scorecard")
@@ -149,10 +175,20 @@ def develop(rows: pd.DataFrame, groups: Mapping[str, str], config: ModelConfig, 
     cut = time_cut(rows, config.target.out_of_time_share)
     later = None
     if cut is not None:
-        later = out_of_time(rows, rows["is_bad"].to_numpy(), rows["as_of"], cut,
-                            standard_candidates(features, size, config))
+        later = out_of_time(
+            rows, rows["is_bad"].to_numpy(), rows["as_of"], cut, standard_candidates(features, size, config)
+        )
     return Development(
-        card, chosen, booster, features, size, list(drop_groups), folds, quality, gain,
+        card,
+        chosen,
+        booster,
+        features,
+        size,
+        list(drop_groups),
+        folds,
+        quality,
+        gain,
         check_calibration(folds, card, fitted["slope"], fitted["intercept"]),
-        pd_out_of_fold(folds, "scorecard", fitted["slope"], fitted["intercept"]), later,
+        pd_out_of_fold(folds, "scorecard", fitted["slope"], fitted["intercept"]),
+        later,
     )

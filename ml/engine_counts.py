@@ -27,8 +27,7 @@ class EngineCounter:
     def __init__(self, spark: SparkSession, snapshot: Path) -> None:
         self.spark, self.path = spark, snapshot / ROWS
 
-    def __call__(self, rows: pd.DataFrame, is_bad: np.ndarray,
-                 edges: Mapping[str, np.ndarray]) -> dict[str, BinCounts]:
+    def __call__(self, rows: pd.DataFrame, is_bad: np.ndarray, edges: Mapping[str, np.ndarray]) -> dict[str, BinCounts]:
         self.spark.read.parquet(f"file://{self.path}").createOrReplaceTempView(VIEW)
         found = self.spark.sql(count_sql(VIEW, edges, "is_bad")).collect()
         return counts_from_rows([(row[0], row[1], row[2]) for row in found], edges)

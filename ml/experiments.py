@@ -76,8 +76,14 @@ def stratified_folds(is_bad: np.ndarray, groups: np.ndarray, config: CrossValida
         yield fold[member]
 
 
-def cross_validate(frame: pd.DataFrame, is_bad: np.ndarray, groups: np.ndarray, factories: Factories,
-                   config: CrossValidation, progress: Callable[[str], None] | None = None) -> OutOfFold:
+def cross_validate(
+    frame: pd.DataFrame,
+    is_bad: np.ndarray,
+    groups: np.ndarray,
+    factories: Factories,
+    config: CrossValidation,
+    progress: Callable[[str], None] | None = None,
+) -> OutOfFold:
     """Fit every candidate on every fold's training rows and keep its predictions on the rest."""
     is_bad = np.asarray(is_bad).astype(int)
     repeats = repeats_for(is_bad, config)
@@ -139,18 +145,21 @@ class OutOfTime:
     auc: dict[str, Interval]
 
 
-def out_of_time(frame: pd.DataFrame, is_bad: np.ndarray, as_of: pd.Series, cut: pd.Timestamp,
-                factories: Factories) -> OutOfTime | None:
+def out_of_time(
+    frame: pd.DataFrame, is_bad: np.ndarray, as_of: pd.Series, cut: pd.Timestamp, factories: Factories
+) -> OutOfTime | None:
     """Train before `cut`, test from `cut` on; None where either side lacks goods or bads."""
     is_bad = np.asarray(is_bad).astype(int)
     later = (pd.to_datetime(as_of) >= cut).to_numpy()
     if any(len(np.unique(is_bad[side])) < 2 for side in (later, ~later)):
         return None
-    logits = {name: factory().fit(frame[~later], is_bad[~later]).logit(frame[later])
-              for name, factory in factories.items()}
+    logits = {
+        name: factory().fit(frame[~later], is_bad[~later]).logit(frame[later]) for name, factory in factories.items()
+    }
     intervals = {name: auc_delong(is_bad[later], values) for name, values in logits.items()}
-    return OutOfTime(cut, int((~later).sum()), int(later.sum()), int(is_bad[later].sum()),
-                     np.flatnonzero(later), logits, intervals)
+    return OutOfTime(
+        cut, int((~later).sum()), int(later.sum()), int(is_bad[later].sum()), np.flatnonzero(later), logits, intervals
+    )
 
 
 def pd_out_of_fold(result: OutOfFold, model: str, slope: float, intercept: float) -> np.ndarray:

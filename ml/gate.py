@@ -37,21 +37,31 @@ class GateReport:
         return [finding.condition for finding in self.findings if finding.condition]
 
     def to_dict(self) -> dict:
-        return {"version": self.version, "passed": self.passed, "conditions": self.conditions,
-                "findings": [asdict(finding) for finding in self.findings]}
+        return {
+            "version": self.version,
+            "passed": self.passed,
+            "conditions": self.conditions,
+            "findings": [asdict(finding) for finding in self.findings],
+        }
 
 
-def assess(version: str, evidence: Mapping, artifacts: Set[str], policy: PromotionPolicy,
-           over_champion: Mapping | None) -> GateReport:
+def assess(
+    version: str, evidence: Mapping, artifacts: Set[str], policy: PromotionPolicy, over_champion: Mapping | None
+) -> GateReport:
     """Every rule on a version.
 
     `evidence`: what training stored (evidence.json); `artifacts`: paths of its run; `over_champion`: paired
     interval of the AUC gain over the champion's recipe on the same folds, None without a champion.
     """
     findings = [
-        _artifacts(artifacts, policy), _sample(evidence, policy), _discrimination(evidence, policy),
-        _plain_regression(evidence, policy), _champion(over_champion, policy), _calibration(evidence, policy),
-        *_stability(evidence, policy), _size(evidence),
+        _artifacts(artifacts, policy),
+        _sample(evidence, policy),
+        _discrimination(evidence, policy),
+        _plain_regression(evidence, policy),
+        _champion(over_champion, policy),
+        _calibration(evidence, policy),
+        *_stability(evidence, policy),
+        _size(evidence),
     ]
     return GateReport(version, tuple(findings))
 
@@ -63,8 +73,12 @@ def _artifacts(artifacts: Set[str], policy: PromotionPolicy) -> Finding:
 
 def _sample(evidence: Mapping, policy: PromotionPolicy) -> Finding:
     enough = evidence["bads"] >= policy.min_bads and evidence["features"] >= policy.min_features
-    return Finding("sample", enough, f"{evidence['bads']} bads (at least {policy.min_bads}), {evidence['features']} "
-                                     f"features (at least {policy.min_features})")
+    return Finding(
+        "sample",
+        enough,
+        f"{evidence['bads']} bads (at least {policy.min_bads}), {evidence['features']} "
+        f"features (at least {policy.min_features})",
+    )
 
 
 def _discrimination(evidence: Mapping, policy: PromotionPolicy) -> Finding:
@@ -72,20 +86,29 @@ def _discrimination(evidence: Mapping, policy: PromotionPolicy) -> Finding:
     if evidence.get("out_of_time"):
         auc, source = evidence["out_of_time"]["auc"]["scorecard"], "out of time"
     condition = policy.approval.leak_condition if auc["value"] > policy.suspicious_auc else ""
-    return Finding("discrimination", auc["low"] >= policy.min_auc,
-                   f"AUC {auc['value']:.3f} ({auc['low']:.3f}–{auc['high']:.3f}), {source}; lower end at least "
-                   f"{policy.min_auc:.2f}", condition)
+    return Finding(
+        "discrimination",
+        auc["low"] >= policy.min_auc,
+        f"AUC {auc['value']:.3f} ({auc['low']:.3f}–{auc['high']:.3f}), {source}; lower end at least "
+        f"{policy.min_auc:.2f}",
+        condition,
+    )
 
 
 def _gain(name: str, gain: Mapping, least: float) -> Finding:
-    return Finding(name, gain["low"] >= least,
-                   f"AUC gain {gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f}); lower end at least "
-                   f"{least:+.2f}")
+    return Finding(
+        name,
+        gain["low"] >= least,
+        f"AUC gain {gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f}); lower end at least {least:+.2f}",
+    )
 
 
 def _plain_regression(evidence: Mapping, policy: PromotionPolicy) -> Finding:
-    return _gain("against plain regression", evidence["gains"]["scorecard over plain_regression"],
-                 policy.min_gain_over_plain_regression_lower)
+    return _gain(
+        "against plain regression",
+        evidence["gains"]["scorecard over plain_regression"],
+        policy.min_gain_over_plain_regression_lower,
+    )
 
 
 def _champion(over_champion: Mapping | None, policy: PromotionPolicy) -> Finding:
@@ -97,10 +120,13 @@ def _champion(over_champion: Mapping | None, policy: PromotionPolicy) -> Finding
 def _calibration(evidence: Mapping, policy: PromotionPolicy) -> Finding:
     check = evidence["calibration"]
     good = check["gap"] <= policy.max_calibration_gap and check["hosmer_lemeshow_p"] >= policy.min_hosmer_lemeshow_p
-    return Finding("calibration", good,
-                   f"mean PD {check['mean_pd']:.1%} against {check['bad_rate']:.1%} (gap at most "
-                   f"{policy.max_calibration_gap:.0%}), Hosmer–Lemeshow p {check['hosmer_lemeshow_p']:.3f} (at least "
-                   f"{policy.min_hosmer_lemeshow_p})")
+    return Finding(
+        "calibration",
+        good,
+        f"mean PD {check['mean_pd']:.1%} against {check['bad_rate']:.1%} (gap at most "
+        f"{policy.max_calibration_gap:.0%}), Hosmer–Lemeshow p {check['hosmer_lemeshow_p']:.3f} (at least "
+        f"{policy.min_hosmer_lemeshow_p})",
+    )
 
 
 def _stability(evidence: Mapping, policy: PromotionPolicy) -> list[Finding]:
@@ -108,21 +134,30 @@ def _stability(evidence: Mapping, policy: PromotionPolicy) -> list[Finding]:
     findings = []
     for name, item in evidence["stability"].items():
         moved = item["psi"] > max(item["limit"], policy.material_psi)
-        detail = (f"PSI {item['psi']:.3f}, chance alone up to {item['limit']:.3f}, material from "
-                  f"{policy.material_psi:.2f} ({item['rows_before']} against {item['rows_now']} rows)")
+        detail = (
+            f"PSI {item['psi']:.3f}, chance alone up to {item['limit']:.3f}, material from "
+            f"{policy.material_psi:.2f} ({item['rows_before']} against {item['rows_now']} rows)"
+        )
         if name == "coverage":
             condition = policy.approval.coverage_condition if moved else ""
             findings.append(Finding("coverage", True, detail, condition))
         else:
             findings.append(Finding(f"stability: {name}", not moved, detail))
     if not any(name != "coverage" for name in evidence["stability"]):
-        findings.append(Finding("stability", True, "only one observation date: not testable over time yet",
-                                "Stability over time was not testable; test it with the next drop."))
+        findings.append(
+            Finding(
+                "stability",
+                True,
+                "only one observation date: not testable over time yet",
+                "Stability over time was not testable; test it with the next drop.",
+            )
+        )
     return findings
 
 
 def _size(evidence: Mapping) -> Finding:
     gain = evidence["gains"]["scorecard over size_only"]
     claim = "better than size alone" if gain["low"] > 0 else "no gain over size alone is shown"
-    return Finding("over size alone", True,
-                   f"{claim}: {gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})")
+    return Finding(
+        "over size alone", True, f"{claim}: {gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})"
+    )

@@ -29,20 +29,21 @@ def _earliest(loans: pd.DataFrame, columns: list[str]) -> pd.Series:
     return loans[columns].apply(pd.to_datetime).min(axis=1)
 
 
-def label_from_loans(spine: pd.DataFrame, loans: pd.DataFrame, target: Target,
-                     query_date: pd.Timestamp) -> pd.Series:
+def label_from_loans(spine: pd.DataFrame, loans: pd.DataFrame, target: Target, query_date: pd.Timestamp) -> pd.Series:
     """State per row of the spine (enterprise_id, as_of), index as in the spine.
 
     `loans`: one row per loan as known at the query date. Events after the query date are not used even if
     a row holds them.
     """
-    dated = pd.DataFrame({
-        "enterprise_id": loans["enterprise_id"].to_numpy(),
-        "bad_on": _earliest(loans, target.bad_events).to_numpy(),
-        "soft_on": _earliest(loans, target.indeterminate_events).to_numpy(),
-        "drawn_on": pd.to_datetime(loans["drawn_on"]).to_numpy(),
-        "closed_on": pd.to_datetime(loans["closed_on"]).to_numpy(),
-    })
+    dated = pd.DataFrame(
+        {
+            "enterprise_id": loans["enterprise_id"].to_numpy(),
+            "bad_on": _earliest(loans, target.bad_events).to_numpy(),
+            "soft_on": _earliest(loans, target.indeterminate_events).to_numpy(),
+            "drawn_on": pd.to_datetime(loans["drawn_on"]).to_numpy(),
+            "closed_on": pd.to_datetime(loans["closed_on"]).to_numpy(),
+        }
+    )
     for column in ("bad_on", "soft_on"):
         dated[column] = dated[column].where(dated[column] <= query_date)
     rows = spine[["enterprise_id", "as_of"]].copy()

@@ -40,12 +40,21 @@ def plot_roc(model: Development) -> Figure:
     axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1, linestyle="--")
     for name, quality in model.qualities.items():
         x, y = roc_points(model.folds.is_bad, model.folds.firms_mean(name))
-        axes.plot(x, y, color=COLOURS.get(name), linewidth=2.2 if name == "scorecard" else 1.3,
-                  label=f"{name.replace('_', ' ')}  {quality.auc}")
-    axes.set(xlabel="share of goods at or above the cut", ylabel="share of bads at or above the cut",
-             title=f"ROC out of fold, {model.folds.is_bad.sum():.0f} bads of {len(model.folds.is_bad)}")
-    axes.legend(title="AUC (95 % interval over borrowers)", fontsize=8, title_fontsize=8, loc="lower right",
-                frameon=False)
+        axes.plot(
+            x,
+            y,
+            color=COLOURS.get(name),
+            linewidth=2.2 if name == "scorecard" else 1.3,
+            label=f"{name.replace('_', ' ')}  {quality.auc}",
+        )
+    axes.set(
+        xlabel="share of goods at or above the cut",
+        ylabel="share of bads at or above the cut",
+        title=f"ROC out of fold, {model.folds.is_bad.sum():.0f} bads of {len(model.folds.is_bad)}",
+    )
+    axes.legend(
+        title="AUC (95 % interval over borrowers)", fontsize=8, title_fontsize=8, loc="lower right", frameon=False
+    )
     return figure
 
 
@@ -54,14 +63,19 @@ def plot_ks(model: Development) -> Figure:
     figure, axes = _figure()
     is_bad, risk = model.folds.is_bad.astype(bool), model.pd_out_of_fold
     cuts = np.sort(np.unique(risk))
-    below = {kind: np.searchsorted(np.sort(risk[rows]), cuts, "right") / rows.sum()
-             for kind, rows in (("goods", ~is_bad), ("bads", is_bad))}
+    below = {
+        kind: np.searchsorted(np.sort(risk[rows]), cuts, "right") / rows.sum()
+        for kind, rows in (("goods", ~is_bad), ("bads", is_bad))
+    }
     at = int(np.argmax(np.abs(below["goods"] - below["bads"])))
     axes.step(cuts, below["goods"], where="post", color=GOOD_COLOUR, label="goods")
     axes.step(cuts, below["bads"], where="post", color=BAD_COLOUR, label="bads")
     axes.vlines(cuts[at], below["bads"][at], below["goods"][at], color="black", linewidth=1.2)
-    axes.annotate(f" KS {abs(below['goods'][at] - below['bads'][at]):.2f} at PD {cuts[at]:.1%}",
-                  (cuts[at], (below["goods"][at] + below["bads"][at]) / 2), fontsize=9)
+    axes.annotate(
+        f" KS {abs(below['goods'][at] - below['bads'][at]):.2f} at PD {cuts[at]:.1%}",
+        (cuts[at], (below["goods"][at] + below["bads"][at]) / 2),
+        fontsize=9,
+    )
     axes.set(xlabel="PD out of fold (mean of repeats)", ylabel="share at or below", title="Kolmogorov–Smirnov gap")
     axes.legend(frameon=False, loc="lower right")
     return figure
@@ -85,9 +99,14 @@ def plot_calibration(model: Development, groups: int = 5) -> Figure:
     for px, py, rows in zip(x, y, size, strict=True):
         axes.annotate(f" {rows}", (px, py), fontsize=8, va="bottom")
     check = model.calibration
-    axes.set(xlabel="mean PD out of fold", ylabel="observed bad rate", xlim=(0, top), ylim=(0, top),
-             title=f"Calibration: mean PD {check.mean_pd:.1%}, observed {check.bad_rate:.1%}\n"
-                   f"Hosmer–Lemeshow p {check.hosmer_lemeshow.p_value:.2f}; figures: rows in group")
+    axes.set(
+        xlabel="mean PD out of fold",
+        ylabel="observed bad rate",
+        xlim=(0, top),
+        ylim=(0, top),
+        title=f"Calibration: mean PD {check.mean_pd:.1%}, observed {check.bad_rate:.1%}\n"
+        f"Hosmer–Lemeshow p {check.hosmer_lemeshow.p_value:.2f}; figures: rows in group",
+    )
     return figure
 
 
@@ -124,13 +143,20 @@ def plot_bins(model: Development) -> Figure:
         rate.set_ylim(0, max(0.05, np.nanmax(observed)) * 1.25)
         rate.tick_params(labelsize=7, colors=BAD_COLOUR)
         for x, value in enumerate([*points[item.feature][0], points[item.feature][1]]):
-            axes.annotate(str(value), (x, 0.99), xycoords=axes.get_xaxis_transform(), ha="center", va="top",
-                          fontsize=8, fontweight="bold")
+            axes.annotate(
+                str(value),
+                (x, 0.99),
+                xycoords=axes.get_xaxis_transform(),
+                ha="center",
+                va="top",
+                fontsize=8,
+                fontweight="bold",
+            )
         axes.set_ylim(0, total.max() * 1.2)
         axes.set_title(f"{item.feature}\n{item.trend}, IV {item.iv:.2f}", fontsize=8)
         axes.set_xticks(range(len(labels)), labels, fontsize=6.5, rotation=20)
         axes.tick_params(axis="y", labelsize=7)
-    for axes in grid.flat[len(card.bins):]:
+    for axes in grid.flat[len(card.bins) :]:
         axes.set_visible(False)
     figure.suptitle("Bins: rows (bars), bad rate (red, right), points (bold)", fontsize=10)
     return figure
@@ -140,10 +166,18 @@ def plot_scores(model: Development, scores: np.ndarray, is_bad: np.ndarray) -> F
     """Scores of goods and bads in the fitting sample."""
     figure, axes = _figure()
     bins = np.histogram_bin_edges(scores, bins=min(30, max(8, len(scores) // 8)))
-    axes.hist([scores[is_bad == 0], scores[is_bad == 1]], bins=bins, stacked=True,
-              color=[GOOD_COLOUR, BAD_COLOUR], label=["goods", "bads"])
-    axes.set(xlabel="score", ylabel="rows",
-             title=f"Scores of the fitting sample (AUC there {auc(is_bad, -scores):.3f}: optimistic)")
+    axes.hist(
+        [scores[is_bad == 0], scores[is_bad == 1]],
+        bins=bins,
+        stacked=True,
+        color=[GOOD_COLOUR, BAD_COLOUR],
+        label=["goods", "bads"],
+    )
+    axes.set(
+        xlabel="score",
+        ylabel="rows",
+        title=f"Scores of the fitting sample (AUC there {auc(is_bad, -scores):.3f}: optimistic)",
+    )
     axes.legend(frameon=False)
     return figure
 
@@ -152,8 +186,11 @@ def write_plots(model: Development, scores: np.ndarray, is_bad: np.ndarray, fold
     """All charts as PNG under `folder`; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     figures = {
-        "roc": plot_roc(model), "ks": plot_ks(model), "calibration": plot_calibration(model),
-        "bins": plot_bins(model), "scores": plot_scores(model, scores, is_bad),
+        "roc": plot_roc(model),
+        "ks": plot_ks(model),
+        "calibration": plot_calibration(model),
+        "bins": plot_bins(model),
+        "scores": plot_scores(model, scores, is_bad),
     }
     paths = []
     for name, figure in figures.items():

@@ -57,8 +57,11 @@ class Promotion:
     def register(self, partition: str, alias: str, version: str, actor: str) -> None:
         """Names a new version candidate or challenger; nothing when it is named so already."""
         if alias not in (CANDIDATE, CHALLENGER):
-            raise ModelError(f"alias {alias} is given by a decision only", where=f"version {version}",
-                             remedy="use `vinelake model approve`")
+            raise ModelError(
+                f"alias {alias} is given by a decision only",
+                where=f"version {version}",
+                remedy="use `vinelake model approve`",
+            )
         entries = self.entries()
         before = decisions.aliases_by_ledger(entries)
         if before.get(alias) != version:
@@ -75,11 +78,20 @@ class Promotion:
         champion = self.champion()
         evidence = self.registry.evidence(version)
         over = compare(version, champion) if champion else None
-        report = assess(version.number, evidence, self.registry.artifact_names(version.run_id),
-                        self.config.promotion, over)
+        report = assess(
+            version.number, evidence, self.registry.artifact_names(version.run_id), self.config.promotion, over
+        )
         aliases = decisions.aliases_by_ledger(entries)
-        self._record(partition, version.number, CHECK, "promotion gate", "passed" if report.passed else "failed",
-                     aliases, aliases, evidence=report.to_dict())
+        self._record(
+            partition,
+            version.number,
+            CHECK,
+            "promotion gate",
+            "passed" if report.passed else "failed",
+            aliases,
+            aliases,
+            evidence=report.to_dict(),
+        )
         self.registry.tag(version.number, "gate", "passed" if report.passed else "failed")
         if not report.passed:
             raise _refused(report)
@@ -106,31 +118,42 @@ class Promotion:
         """The version trained for a partition last; it must still be the candidate, or be decided."""
         version = self.registry.find("candidate_of", partition)
         if version is None:
-            raise ModelError("no version was trained for this partition", where=partition,
-                             remedy="run training first (`train_risk_models`, or `vinelake model train`)")
+            raise ModelError(
+                "no version was trained for this partition",
+                where=partition,
+                remedy="run training first (`train_risk_models`, or `vinelake model train`)",
+            )
         entries = self.entries()
         named = decisions.aliases_by_ledger(entries).get(CANDIDATE)
         if named != version.number and decisions.decision_on(entries, version.number) is None:
-            raise ModelError(f"version {version.number} is no longer the candidate", where=f"candidate is {named}",
-                             remedy="decide on the present candidate, or train this partition again")
+            raise ModelError(
+                f"version {version.number} is no longer the candidate",
+                where=f"candidate is {named}",
+                remedy="decide on the present candidate, or train this partition again",
+            )
         return version
 
     def _assert_may_decide(self, version: Version, approver: str, decision: str, comment: str, entries) -> None:
         if not version.author or approver.strip().casefold() == version.author.strip().casefold():
-            raise ModelError(f"{approver} trained version {version.number} and may not decide on it",
-                             where=f"author: {version.author or 'unknown'}",
-                             remedy="a second person has to decide; set VINELAKE_APPROVER for an unattended run")
+            raise ModelError(
+                f"{approver} trained version {version.number} and may not decide on it",
+                where=f"author: {version.author or 'unknown'}",
+                remedy="a second person has to decide; set VINELAKE_APPROVER for an unattended run",
+            )
         if decision == REJECT:
             if not comment.strip():
-                raise ModelError("a rejection needs a reason", where=f"version {version.number}",
-                                 remedy="give it as the comment")
+                raise ModelError(
+                    "a rejection needs a reason", where=f"version {version.number}", remedy="give it as the comment"
+                )
             return
         look = decisions.last_check(entries, version.number)
         if look is None or look.outcome != "passed":
             state = "was not checked" if look is None else "did not pass the gate"
-            raise ModelError(f"version {version.number} {state} and cannot be approved",
-                             where=look.evidence[:500] if look else "no check in the ledger",
-                             remedy="run the check (`vinelake model check`); a failed one needs a new version")
+            raise ModelError(
+                f"version {version.number} {state} and cannot be approved",
+                where=look.evidence[:500] if look else "no check in the ledger",
+                remedy="run the check (`vinelake model check`); a failed one needs a new version",
+            )
 
     def _decision_entry(self, partition, version: Version, approver, decision, comment, entries) -> decisions.Entry:
         before = decisions.aliases_by_ledger(entries)
@@ -144,33 +167,69 @@ class Promotion:
             found = json.loads(decisions.last_check(entries, version.number).evidence).get("conditions", [])
             conditions = " ".join([policy.default_condition, *found])
             until = (utc_now() + timedelta(days=policy.valid_days)).date().isoformat()
-        return self._record(partition, version.number, decision, approver, decision, before, after, comment=comment,
-                            conditions=conditions, valid_until=until)
+        return self._record(
+            partition,
+            version.number,
+            decision,
+            approver,
+            decision,
+            before,
+            after,
+            comment=comment,
+            conditions=conditions,
+            valid_until=until,
+        )
 
     def _repeat(self, done: decisions.Entry, decision: str) -> dict:
         if done.action != decision:
-            raise ModelError(f"version {done.version} was decided otherwise: {done.action} by {done.actor}",
-                             where=f"ledger entry {done.seq}", remedy="a decision stands; train a new version")
+            raise ModelError(
+                f"version {done.version} was decided otherwise: {done.action} by {done.actor}",
+                where=f"ledger entry {done.seq}",
+                remedy="a decision stands; train a new version",
+            )
         # Completes a promotion that was interrupted between ledger and registry.
         if self.entries()[-1].seq == done.seq:
             self.apply_aliases()
         return _decision_summary(done, repeated=True)
 
-    def _record(self, partition, version, action, actor, outcome, before, after, comment="", conditions="",
-                valid_until="", evidence: dict | None = None) -> decisions.Entry:
+    def _record(
+        self,
+        partition,
+        version,
+        action,
+        actor,
+        outcome,
+        before,
+        after,
+        comment="",
+        conditions="",
+        valid_until="",
+        evidence: dict | None = None,
+    ) -> decisions.Entry:
         return decisions.record(
-            self.ledger, partition=partition, model=self.registry.name, version=version, action=action, actor=actor,
-            outcome=outcome, comment=comment, conditions=conditions, valid_until=valid_until,
-            aliases_before=json.dumps(before, sort_keys=True), aliases_after=json.dumps(after, sort_keys=True),
+            self.ledger,
+            partition=partition,
+            model=self.registry.name,
+            version=version,
+            action=action,
+            actor=actor,
+            outcome=outcome,
+            comment=comment,
+            conditions=conditions,
+            valid_until=valid_until,
+            aliases_before=json.dumps(before, sort_keys=True),
+            aliases_after=json.dumps(after, sort_keys=True),
             evidence=json.dumps(evidence or {}, ensure_ascii=False, sort_keys=True),
         )
 
 
 def _refused(report: GateReport) -> ModelError:
     failed = [f"{f.rule}: {f.detail}" for f in report.findings if not f.passed]
-    return ModelError(f"version {report.version} must not be promoted: {len(failed)} of {len(report.findings)} rules "
-                      "failed", where="\n          ".join(failed),
-                      remedy="the champion stays; mend the cause and train a new version")
+    return ModelError(
+        f"version {report.version} must not be promoted: {len(failed)} of {len(report.findings)} rules failed",
+        where="\n          ".join(failed),
+        remedy="the champion stays; mend the cause and train a new version",
+    )
 
 
 def _readable(report: GateReport, evidence: dict, champion: Version | None) -> dict:
@@ -187,9 +246,16 @@ def _readable(report: GateReport, evidence: dict, champion: Version | None) -> d
 
 
 def _decision_summary(entry: decisions.Entry, repeated: bool) -> dict:
-    return {"version": entry.version, "decision": entry.action, "approver": entry.actor, "comment": entry.comment,
-            "conditions": entry.conditions, "valid_until": entry.valid_until, "repeated": repeated,
-            "aliases": json.loads(entry.aliases_after)}
+    return {
+        "version": entry.version,
+        "decision": entry.action,
+        "approver": entry.actor,
+        "comment": entry.comment,
+        "conditions": entry.conditions,
+        "valid_until": entry.valid_until,
+        "repeated": repeated,
+        "aliases": json.loads(entry.aliases_after),
+    }
 
 
 def compare_recipes(registry: Registry, config: ModelConfig) -> Comparison:
@@ -198,6 +264,7 @@ def compare_recipes(registry: Registry, config: ModelConfig) -> Comparison:
     The champion's recipe (its features) is fitted anew inside the folds, because the champion itself may have
     seen these rows; the candidate's predictions out of fold are those of its training.
     """
+
     def compare(candidate: Version, champion: Version) -> dict:
         from ml.candidates import ScorecardCandidate
         from ml.experiments import cross_validate
@@ -210,12 +277,19 @@ def compare_recipes(registry: Registry, config: ModelConfig) -> Comparison:
         card = Scorecard.from_json(registry.artifact_text(champion.run_id, "scorecard.json"))
         lacking = [name for name in card.features if name not in rows.columns]
         if lacking:
-            raise ModelError(f"the champion needs {', '.join(lacking)}, which the sample lacks",
-                             where=f"champion version {champion.number}",
-                             remedy="restore the feature or retire the model")
+            raise ModelError(
+                f"the champion needs {', '.join(lacking)}, which the sample lacks",
+                where=f"champion version {champion.number}",
+                remedy="restore the feature or retire the model",
+            )
         settings = config.scorecard.crossval
-        folds = cross_validate(rows, rows["is_bad"].to_numpy(), rows["enterprise_id"].to_numpy(),
-                               {"champion": lambda: ScorecardCandidate(card.features, config.scorecard)}, settings)
+        folds = cross_validate(
+            rows,
+            rows["is_bad"].to_numpy(),
+            rows["enterprise_id"].to_numpy(),
+            {"champion": lambda: ScorecardCandidate(card.features, config.scorecard)},
+            settings,
+        )
         ours = _stored_predictions(registry, candidate, rows)
         weights = bootstrap_weights(folds.is_bad, settings.bootstrap, settings.seed, folds.groups)
         return asdict(paired_auc_gain(folds.is_bad, ours, folds.logits["champion"], weights).gain)
@@ -231,8 +305,11 @@ def _stored_predictions(registry: Registry, version: Version, rows: pd.DataFrame
         stored = pd.read_parquet(registry.client.download_artifacts(version.run_id, "out_of_fold.parquet", folder))
     wide = stored[stored["model"] == "scorecard"].pivot(index="row", columns="repeat", values="logit").sort_index()
     if len(wide) != len(rows):
-        raise ModelError("stored predictions do not fit the frozen sample", where=f"version {version.number}",
-                         remedy="train the model again")
+        raise ModelError(
+            "stored predictions do not fit the frozen sample",
+            where=f"version {version.number}",
+            remedy="train the model again",
+        )
     return wide.to_numpy().T
 
 
@@ -262,8 +339,11 @@ def decide(partition: str, approver: str, decision: str, comment: str) -> dict:
     parse_partition(partition)
     settings = get_settings()
     if approver != settings.approver:
-        raise ModelError(f"{approver} is not the approver of this lakehouse", where=f"approver: {settings.approver}",
-                         remedy="have the approver decide, or set VINELAKE_APPROVER")
+        raise ModelError(
+            f"{approver} is not the approver of this lakehouse",
+            where=f"approver: {settings.approver}",
+            remedy="have the approver decide, or set VINELAKE_APPROVER",
+        )
     with office() as promotion:
         return promotion.decide(partition, approver, decision, comment)
 
@@ -279,5 +359,3 @@ def restore_aliases() -> dict[str, str]:
     with office() as promotion:
         promotion.apply_aliases()
         return promotion.registry.aliases()
-
-

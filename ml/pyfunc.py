@@ -25,5 +25,7 @@ class ScorecardModel(mlflow.pyfunc.PythonModel):
         frame = model_input.astype(float)
         score = self.card.score(frame)
         pd_value = np.asarray(self.card.pd_of_score(score))
-        return pd.DataFrame({"score": score, "pd": pd_value,
-                             "grade": [grade_of(value, self.card.grades) for value in pd_value]}, index=frame.index)
+        return pd.DataFrame(
+            {"score": score, "pd": pd_value, "grade": [grade_of(value, self.card.grades) for value in pd_value]},
+            index=frame.index,
+        )

@@ -47,8 +47,9 @@ def reason_groups(card: Scorecard, config: FeatureConfig) -> list[ReasonGroup]:
     return [ReasonGroup(code, en, zh, tuple(names)) for code, (en, zh, names) in groups.items()]
 
 
-def reasons_of(card: Scorecard, groups: list[ReasonGroup], points: Mapping[str, int],
-               missing: set[str]) -> list[Reason]:
+def reasons_of(
+    card: Scorecard, groups: list[ReasonGroup], points: Mapping[str, int], missing: set[str]
+) -> list[Reason]:
     """Adverse reasons of one firm, worst first (ties by code); `points` per feature, `missing` without value."""
     best = card.best_points()
     found = []
@@ -56,6 +57,14 @@ def reasons_of(card: Scorecard, groups: list[ReasonGroup], points: Mapping[str, 
         present = [name for name in group.features if name not in missing]
         lost = sum(max(0, best[name] - points[name]) for name in present)
         if lost > 0:
-            found.append(Reason(group.code, ", ".join(group.features), sum(points[n] for n in group.features),
-                                lost, group.text_en, group.text_zh))
+            found.append(
+                Reason(
+                    group.code,
+                    ", ".join(group.features),
+                    sum(points[n] for n in group.features),
+                    lost,
+                    group.text_en,
+                    group.text_zh,
+                )
+            )
     return sorted(found, key=lambda reason: (-reason.points_lost, reason.code))[:MAX_REASONS]

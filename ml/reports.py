@@ -23,8 +23,16 @@ def signed(interval: Interval) -> str:
 
 def quality_table(model: Development) -> str:
     """Candidates on the same folds, AUC and KS with intervals."""
-    rows = [[name.replace("_", " "), quality.auc, quality.ks, f"{2 * quality.auc.value - 1:.3f}",
-             f"{quality.auc_spread_over_repeats:.3f}"] for name, quality in model.qualities.items()]
+    rows = [
+        [
+            name.replace("_", " "),
+            quality.auc,
+            quality.ks,
+            f"{2 * quality.auc.value - 1:.3f}",
+            f"{quality.auc_spread_over_repeats:.3f}",
+        ]
+        for name, quality in model.qualities.items()
+    ]
     return table(["model", "AUC (95 %)", "KS (95 %)", "Gini", "sd of AUC over splits"], rows)
 
 
@@ -34,8 +42,9 @@ def gain_table(model: Development) -> str:
 
 
 def waterfall_table(waterfall: Waterfall) -> str:
-    return table(["step", "leaving", "remaining"],
-                 [[row["step"], row["leaving"] or "", row["remaining"]] for row in waterfall])
+    return table(
+        ["step", "leaving", "remaining"], [[row["step"], row["leaving"] or "", row["remaining"]] for row in waterfall]
+    )
 
 
 def bins_table(model: Development) -> str:
@@ -45,23 +54,61 @@ def bins_table(model: Development) -> str:
     for item in model.card.bins:
         bounds = ["−∞", *(f"{split:,.6g}" for split in item.splits), "∞"]
         for i, (goods, bads) in enumerate(zip(item.goods, item.bads, strict=True)):
-            rows.append([item.feature if i == 0 else "", item.trend if i == 0 else "",
-                         f"[{bounds[i]}, {bounds[i + 1]})", goods, bads,
-                         f"{bads / max(goods + bads, 1):.1%}", f"{item.woe[i]:+.2f}", points[item.feature][0][i]])
-        rows.append(["", "", "missing", item.missing_goods, item.missing_bads, "", f"{item.missing_woe:+.2f}",
-                     points[item.feature][1]])
+            rows.append(
+                [
+                    item.feature if i == 0 else "",
+                    item.trend if i == 0 else "",
+                    f"[{bounds[i]}, {bounds[i + 1]})",
+                    goods,
+                    bads,
+                    f"{bads / max(goods + bads, 1):.1%}",
+                    f"{item.woe[i]:+.2f}",
+                    points[item.feature][0][i],
+                ]
+            )
+        rows.append(
+            [
+                "",
+                "",
+                "missing",
+                item.missing_goods,
+                item.missing_bads,
+                "",
+                f"{item.missing_woe:+.2f}",
+                points[item.feature][1],
+            ]
+        )
     return table(["feature", "risk along the feature", "bin", "goods", "bads", "bad rate", "woe", "points"], rows)
 
 
 def grade_table(model: Development) -> str:
-    rows = [[test.grade, test.rows, test.bads, f"{test.mean_pd:.1%}", f"{test.bads / test.rows:.1%}",
-             f"{test.p_value:.2f}", test.light] for test in model.calibration.by_grade]
+    rows = [
+        [
+            test.grade,
+            test.rows,
+            test.bads,
+            f"{test.mean_pd:.1%}",
+            f"{test.bads / test.rows:.1%}",
+            f"{test.p_value:.2f}",
+            test.light,
+        ]
+        for test in model.calibration.by_grade
+    ]
     return table(["grade", "rows", "bads", "mean PD", "bad rate", "binomial p", "light"], rows)
 
 
 def stability_table(stability: dict[str, Stability]) -> str:
-    rows = [[name, f"{item.psi:.3f}", f"{item.limit:.3f}", item.bins, f"{item.rows_before} / {item.rows_now}",
-             "moved" if item.drifted else "within chance"] for name, item in stability.items()]
+    rows = [
+        [
+            name,
+            f"{item.psi:.3f}",
+            f"{item.limit:.3f}",
+            item.bins,
+            f"{item.rows_before} / {item.rows_now}",
+            "moved" if item.drifted else "within chance",
+        ]
+        for name, item in stability.items()
+    ]
     return table(["figure", "PSI", "limit (quantile without drift)", "bins", "rows", "reading"], rows)
 
 
@@ -70,11 +117,15 @@ def limits(model: Development, label_source: str, assumed: bool) -> list[str]:
     bads = int(model.folds.is_bad.sum())
     lines = []
     if label_source == "credit_record":
-        lines.append("The outcome has no date: it may have happened before the observation date, so features may "
-                     "partly describe it (months without sales above all). Features of the recency group are left "
-                     "out; the figures may still overstate what prediction would give.")
-        lines.append("Only firms with a credit record have an outcome. Firms without one may differ; nothing was "
-                     "inferred about them (no reject inference), so PDs for them are an extrapolation.")
+        lines.append(
+            "The outcome has no date: it may have happened before the observation date, so features may "
+            "partly describe it (months without sales above all). Features of the recency group are left "
+            "out; the figures may still overstate what prediction would give."
+        )
+        lines.append(
+            "Only firms with a credit record have an outcome. Firms without one may differ; nothing was "
+            "inferred about them (no reject inference), so PDs for them are an extrapolation."
+        )
     if bads < 200:
         quality = model.qualities["scorecard"].auc
         lines.append(f"{bads} bads: an AUC is known to about ±{(quality.high - quality.low) / 2:.2f} only.")
@@ -83,8 +134,10 @@ def limits(model: Development, label_source: str, assumed: bool) -> list[str]:
     if model.out_of_time is None:
         lines.append("There is no out-of-time test, since observation dates are too few or outcomes undated.")
     lines.append("Below the minimum history a firm is referred to a person, not scored.")
-    lines.append("The score ranks and informs; it does not decide alone. A client can ask for the reasons and for a "
-                 "person's decision.")
+    lines.append(
+        "The score ranks and informs; it does not decide alone. A client can ask for the reasons and for a "
+        "person's decision."
+    )
     return lines
 
 
@@ -92,8 +145,10 @@ def out_of_time_section(model: Development) -> str:
     if model.out_of_time is None:
         return "Not possible here; see limits of use."
     later = model.out_of_time
-    head = (f"Fitted on {later.train_rows} rows observed before {later.cut:%Y-%m-%d}, judged on {later.test_rows} "
-            f"rows ({later.test_bads} bads) from then on. Borrowers can be on both sides.\n\n")
+    head = (
+        f"Fitted on {later.train_rows} rows observed before {later.cut:%Y-%m-%d}, judged on {later.test_rows} "
+        f"rows ({later.test_bads} bads) from then on. Borrowers can be on both sides.\n\n"
+    )
     return head + table(["model", "AUC (95 %, DeLong)"], [[n.replace("_", " "), a] for n, a in later.auc.items()])
 
 
@@ -113,7 +168,9 @@ def validation_report(model: Development, config: ModelConfig, about: dict) -> s
         "## Discrimination\n"
         f"{config.scorecard.crossval.folds} folds × {model.folds.folds.shape[0]} repeats, borrowers kept together, "
         "selection, binning and fitting inside the folds. Intervals: bootstrap over borrowers.\n\n"
-        + quality_table(model) + "\n\n" + gain_table(model)
+        + quality_table(model)
+        + "\n\n"
+        + gain_table(model)
         + "\n\nA gain is claimed only where its interval excludes zero."
         + f"\n\nSize only: {', '.join(model.size_features)} (logarithms)."
         + "\n\n![ROC](plots/roc.png) ![KS](plots/ks.png)",
@@ -123,15 +180,18 @@ def validation_report(model: Development, config: ModelConfig, about: dict) -> s
         f"{check.brier_of_constant:.4f}); Hosmer–Lemeshow χ² {check.hosmer_lemeshow.statistic:.2f} on "
         f"{check.hosmer_lemeshow.groups} groups, p {check.hosmer_lemeshow.p_value:.3f}. Platt slope "
         f"{check.slope:.3f}, intercept {check.intercept:+.3f}. Slope and intercept were fitted on the same "
-        "predictions, so this shows shape, not proof.\n\n" + grade_table(model)
+        "predictions, so this shows shape, not proof.\n\n"
+        + grade_table(model)
         + "\n\n![calibration](plots/calibration.png)",
         "## Stability at birth\n" + stability_table(about["stability"]),
-        "## Bins\nThe direction is what the data show; none is forced.\n\n" + bins_table(model)
+        "## Bins\nThe direction is what the data show; none is forced.\n\n"
+        + bins_table(model)
         + "\n\n![bins](plots/bins.png)",
-        "## Features left out\n" + table(["feature", "why"], sorted(model.selected.left_out.items()))
+        "## Features left out\n"
+        + table(["feature", "why"], sorted(model.selected.left_out.items()))
         + (f"\n\nGroups left out whole: {', '.join(model.dropped_groups)}." if model.dropped_groups else ""),
-        "## Limits of use\n" + "\n".join(f"- {line}" for line in limits(
-            model, about["label_source"], about["known_at_is_assumed"])),
+        "## Limits of use\n"
+        + "\n".join(f"- {line}" for line in limits(model, about["label_source"], about["known_at_is_assumed"])),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -139,34 +199,64 @@ def validation_report(model: Development, config: ModelConfig, about: dict) -> s
 def model_card(model: Development, config: ModelConfig, about: dict) -> str:
     """One page: what it is, on what, how good, for what not."""
     low, high = model.card.score_range()
+    points = model.card.points_table()
     scale = config.scorecard.scaling
     quality, size = model.qualities["scorecard"], model.gains["scorecard over size_only"]
     plain = model.gains["scorecard over plain_regression"]
     bands = "; ".join(f"{band.grade} below {min(band.pd_below, 1):.0%}" for band in config.scorecard.grades.bands)
-    return "\n\n".join([
-        f"# Model card: {about['name']}",
-        "Scorecard for small firms from VAT invoices: weights of evidence, logistic regression, whole points.",
-        table(["", ""], [
-            ["purpose", f"PD within {config.target.performance_window_months} months; ranking and referral"],
-            ["owner, author", f"credit risk, {about['author']}"],
-            ["data as of", about["partition"]],
-            ["sample", f"{len(model.folds.is_bad)} rows, {int(model.folds.is_bad.sum())} bads, "
-                       f"`{about['snapshot_id'][:12]}`"],
-            ["label", f"{about['label_source']}, target definition {config.target.version}"],
-            ["features", f"{len(model.card.bins)} of {len(model.features)} tried"],
-            ["scale", f"{scale.pdo:g} points double the odds, {scale.base_score:g} = {scale.base_odds:g}:1; "
-                      f"possible {low} to {high}"],
-            ["grades (PD)", bands],
-            ["AUC", f"{quality.auc}, cross-validated"],
-            ["KS", f"{quality.ks}"],
-            ["gain over size alone", f"{signed(size.gain)}: {size.verdict}"],
-            ["gain over plain regression", f"{signed(plain.gain)}: {plain.verdict}"],
-            ["calibration", f"mean PD {model.calibration.mean_pd:.1%}, observed {model.calibration.bad_rate:.1%}"],
-        ]),
-        "## Limits of use\n" + "\n".join(f"- {line}" for line in limits(
-            model, about["label_source"], about["known_at_is_assumed"])),
-        "## Features\n" + table(["feature", "risk along it", "information value", "points, lowest to highest"], [
-            [item.feature, item.trend, f"{item.iv:.2f}",
-             f"{min(model.card.points_table()[item.feature][0])} to {max(model.card.points_table()[item.feature][0])}"]
-            for item in model.card.bins]),
-    ]) + "\n"
+    return (
+        "\n\n".join(
+            [
+                f"# Model card: {about['name']}",
+                "Scorecard for small firms from VAT invoices: weights of evidence, logistic regression, whole points.",
+                table(
+                    ["", ""],
+                    [
+                        [
+                            "purpose",
+                            f"PD within {config.target.performance_window_months} months; ranking and referral",
+                        ],
+                        ["owner, author", f"credit risk, {about['author']}"],
+                        ["data as of", about["partition"]],
+                        [
+                            "sample",
+                            f"{len(model.folds.is_bad)} rows, {int(model.folds.is_bad.sum())} bads, "
+                            f"`{about['snapshot_id'][:12]}`",
+                        ],
+                        ["label", f"{about['label_source']}, target definition {config.target.version}"],
+                        ["features", f"{len(model.card.bins)} of {len(model.features)} tried"],
+                        [
+                            "scale",
+                            f"{scale.pdo:g} points double the odds, {scale.base_score:g} = {scale.base_odds:g}:1; "
+                            f"possible {low} to {high}",
+                        ],
+                        ["grades (PD)", bands],
+                        ["AUC", f"{quality.auc}, cross-validated"],
+                        ["KS", f"{quality.ks}"],
+                        ["gain over size alone", f"{signed(size.gain)}: {size.verdict}"],
+                        ["gain over plain regression", f"{signed(plain.gain)}: {plain.verdict}"],
+                        [
+                            "calibration",
+                            f"mean PD {model.calibration.mean_pd:.1%}, observed {model.calibration.bad_rate:.1%}",
+                        ],
+                    ],
+                ),
+                "## Limits of use\n"
+                + "\n".join(f"- {line}" for line in limits(model, about["label_source"], about["known_at_is_assumed"])),
+                "## Features\n"
+                + table(
+                    ["feature", "risk along it", "information value", "points, lowest to highest"],
+                    [
+                        [
+                            item.feature,
+                            item.trend,
+                            f"{item.iv:.2f}",
+                            f"{min(points[item.feature][0])} to {max(points[item.feature][0])}",
+                        ]
+                        for item in model.card.bins
+                    ],
+                ),
+            ]
+        )
+        + "\n"
+    )

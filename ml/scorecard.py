@@ -113,10 +113,13 @@ class Scorecard:
     def calibrated(self, slope: float, intercept: float) -> Scorecard:
         """The card whose logit is slope·logit + intercept, so that the score scale keeps its meaning."""
         if slope <= 0:
-            raise ModelError(f"calibration slope {slope:.3f} would turn the ranking round",
-                             remedy="the out-of-fold predictions do not rank; look at the candidates' AUC first")
-        return replace(self, betas=tuple(slope * beta for beta in self.betas),
-                       intercept=slope * self.intercept + intercept)
+            raise ModelError(
+                f"calibration slope {slope:.3f} would turn the ranking round",
+                remedy="the out-of-fold predictions do not rank; look at the candidates' AUC first",
+            )
+        return replace(
+            self, betas=tuple(slope * beta for beta in self.betas), intercept=slope * self.intercept + intercept
+        )
 
     def to_json(self) -> str:
         content = {
@@ -156,29 +159,39 @@ def regress(woe: np.ndarray, is_bad: np.ndarray, c: float) -> tuple[float, np.nd
         if betas[worst] > 1e-9:
             return float(model.intercept_[0]), betas, kept
         kept.pop(worst)
-    raise ModelError("no feature explains the outcome with the sign its own bins have",
-                     remedy="check the label and the feature snapshot; see the sample waterfall")
+    raise ModelError(
+        "no feature explains the outcome with the sign its own bins have",
+        remedy="check the label and the feature snapshot; see the sample waterfall",
+    )
 
 
-def fit_from_bins(frame: pd.DataFrame, is_bad: np.ndarray, bins: list[FeatureBins],
-                  config: ScorecardConfig) -> Scorecard:
+def fit_from_bins(
+    frame: pd.DataFrame, is_bad: np.ndarray, bins: list[FeatureBins], config: ScorecardConfig
+) -> Scorecard:
     """Regress on the woe of given bins; features without any split or missing effect are left out."""
     usable = [item for item in bins if item.splits or item.missing_woe]
     if not usable:
-        raise ModelError("no feature could be binned", where=f"{len(frame)} rows, {int(np.sum(is_bad))} bads",
-                         remedy="lower min_bin_share or check the features' fill rates")
+        raise ModelError(
+            "no feature could be binned",
+            where=f"{len(frame)} rows, {int(np.sum(is_bad))} bads",
+            remedy="lower min_bin_share or check the features' fill rates",
+        )
     woe = np.column_stack([woe_values(item, frame[item.feature].to_numpy(float, na_value=np.nan)) for item in usable])
     intercept, betas, kept = regress(woe, is_bad, config.regression.c)
-    return Scorecard(tuple(usable[i] for i in kept), tuple(float(beta) for beta in betas), intercept,
-                     config.scaling, config.grades)
+    return Scorecard(
+        tuple(usable[i] for i in kept), tuple(float(beta) for beta in betas), intercept, config.scaling, config.grades
+    )
 
 
-def fit_scorecard(frame: pd.DataFrame, is_bad: np.ndarray, features: list[str],
-                  config: ScorecardConfig) -> tuple[Scorecard, Selected]:
+def fit_scorecard(
+    frame: pd.DataFrame, is_bad: np.ndarray, features: list[str], config: ScorecardConfig
+) -> tuple[Scorecard, Selected]:
     """Select, bin and regress on the rows given, all in memory; not yet calibrated."""
     chosen = select(frame, is_bad, features, config.selection)
-    edges = {name: prebin_edges(frame[name].to_numpy(float, na_value=np.nan), config.binning.prebins)
-             for name in chosen.features}
+    edges = {
+        name: prebin_edges(frame[name].to_numpy(float, na_value=np.nan), config.binning.prebins)
+        for name in chosen.features
+    }
     counts = count_prebins(frame, is_bad, edges)
     bins = [solve_bins(name, counts[name], config.binning) for name in chosen.features]
     return fit_from_bins(frame, is_bad, bins, config), chosen
@@ -201,5 +214,8 @@ def platt(logit: np.ndarray, is_bad: np.ndarray, method: str, weight: np.ndarray
 
     start = [0.0] if method == "intercept" else [1.0, 0.0]
     theta = minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-10, "maxiter": 4000}).x
-    return {"slope": 1.0, "intercept": float(theta[0])} if method == "intercept" else {
-        "slope": float(theta[0]), "intercept": float(theta[1])}
+    return (
+        {"slope": 1.0, "intercept": float(theta[0])}
+        if method == "intercept"
+        else {"slope": float(theta[0]), "intercept": float(theta[1])}
+    )

@@ -56,8 +56,9 @@ def score(partition: str) -> dict:
     return summary
 
 
-def apply_statement(spark: SparkSession, statement: str, source: DataFrame, model_version: str,
-                    feature_snapshot: str) -> DataFrame:
+def apply_statement(
+    spark: SparkSession, statement: str, source: DataFrame, model_version: str, feature_snapshot: str
+) -> DataFrame:
     """A champion's scoring statement over features; adds model version and feature snapshot."""
     source.createOrReplaceTempView(INPUT_VIEW)
     scored = spark.sql(statement.replace(SOURCE, INPUT_VIEW))
@@ -67,31 +68,49 @@ def apply_statement(spark: SparkSession, statement: str, source: DataFrame, mode
 def audit(spark: SparkSession, build: str, source: DataFrame, partition: str) -> dict:
     """Row rules of the scores of one date; raises `GateFailed` with counts, else gives a summary."""
     source.select("enterprise_id").createOrReplaceTempView("scored_enterprises")
-    row = spark.sql(
-        f"WITH s AS (SELECT * FROM {build} WHERE as_of = date'{partition}') SELECT "
-        "(SELECT count(*) FROM scored_enterprises) AS expected, count(*) AS scores, "
-        "count(DISTINCT enterprise_id) AS enterprises, count_if(decision = 'refer') AS referred, "
-        "count_if(decision = 'scored' AND (score IS NULL OR pd IS NULL OR grade IS NULL)) AS without_score, "
-        "count_if(decision = 'refer' AND (score IS NOT NULL OR refer_reason IS NULL)) AS wrongly_referred, "
-        "count_if(pd < 0 OR pd > 1) AS impossible_pd, count_if(size(reasons) > 4) AS too_many_reasons, "
-        "count_if(score <> aggregate(map_values(points), 0, (a, b) -> a + b)) AS points_not_adding_up, "
-        "avg(pd) AS mean_pd FROM s"
-    ).collect()[0].asDict()
-    faults = {name: row[name] for name in ("without_score", "wrongly_referred", "impossible_pd", "too_many_reasons",
-                                           "points_not_adding_up") if row[name]}
+    row = (
+        spark.sql(
+            f"WITH s AS (SELECT * FROM {build} WHERE as_of = date'{partition}') SELECT "
+            "(SELECT count(*) FROM scored_enterprises) AS expected, count(*) AS scores, "
+            "count(DISTINCT enterprise_id) AS enterprises, count_if(decision = 'refer') AS referred, "
+            "count_if(decision = 'scored' AND (score IS NULL OR pd IS NULL OR grade IS NULL)) AS without_score, "
+            "count_if(decision = 'refer' AND (score IS NOT NULL OR refer_reason IS NULL)) AS wrongly_referred, "
+            "count_if(pd < 0 OR pd > 1) AS impossible_pd, count_if(size(reasons) > 4) AS too_many_reasons, "
+            "count_if(score <> aggregate(map_values(points), 0, (a, b) -> a + b)) AS points_not_adding_up, "
+            "avg(pd) AS mean_pd FROM s"
+        )
+        .collect()[0]
+        .asDict()
+    )
+    faults = {
+        name: row[name]
+        for name in ("without_score", "wrongly_referred", "impossible_pd", "too_many_reasons", "points_not_adding_up")
+        if row[name]
+    }
     if not row["expected"]:
-        raise ModelError(f"there are no features as of {partition}", where=FEATURES,
-                         remedy="build the features of that date first")
+        raise ModelError(
+            f"there are no features as of {partition}", where=FEATURES, remedy="build the features of that date first"
+        )
     if row["scores"] != row["expected"] or row["enterprises"] != row["expected"]:
         faults["enterprises_expected"] = row["expected"]
         faults["rows_scored"] = row["scores"]
     if faults:
-        raise GateFailed("scores break their rules; nothing was published", remedy="report it with the model version",
-                         where=f"{build}, as_of {partition}: {', '.join(f'{k} {v}' for k, v in faults.items())}")
-    grades = spark.sql(f"SELECT grade, count(*) FROM {build} WHERE as_of = date'{partition}' AND decision = 'scored' "
-                       "GROUP BY grade ORDER BY grade").collect()
-    return {"enterprises": row["scores"], "scored": row["scores"] - row["referred"], "referred": row["referred"],
-            "mean_pd": row["mean_pd"], "grades": {row[0]: row[1] for row in grades}}
+        raise GateFailed(
+            "scores break their rules; nothing was published",
+            remedy="report it with the model version",
+            where=f"{build}, as_of {partition}: {', '.join(f'{k} {v}' for k, v in faults.items())}",
+        )
+    grades = spark.sql(
+        f"SELECT grade, count(*) FROM {build} WHERE as_of = date'{partition}' AND decision = 'scored' "
+        "GROUP BY grade ORDER BY grade"
+    ).collect()
+    return {
+        "enterprises": row["scores"],
+        "scored": row["scores"] - row["referred"],
+        "referred": row["referred"],
+        "mean_pd": row["mean_pd"],
+        "grades": {row[0]: row[1] for row in grades},
+    }
 
 
 def explain(enterprise_id: str, as_of: str | None = None) -> dict:
@@ -104,21 +123,36 @@ def explain(enterprise_id: str, as_of: str | None = None) -> dict:
         if not tables.is_published(spark, SCORES):
             raise ModelError("nothing was scored yet", where=SCORES, remedy="promote a model, then score the portfolio")
         condition = f" AND as_of = date'{parse_partition(as_of).isoformat()}'" if as_of else ""
-        found = spark.table(tables.published_name(SCORES)).where(
-            f"enterprise_id = '{_safe(enterprise_id)}'{condition}").orderBy("as_of", ascending=False).limit(1).collect()
+        found = (
+            spark.table(tables.published_name(SCORES))
+            .where(f"enterprise_id = '{_safe(enterprise_id)}'{condition}")
+            .orderBy("as_of", ascending=False)
+            .limit(1)
+            .collect()
+        )
         if not found:
-            raise ModelError(f"there is no score of {enterprise_id}", where=f"{SCORES}, as_of {as_of or 'any'}",
-                             remedy="see the ids: vinelake sql \"select enterprise_id from gold.enterprise_score\"")
+            raise ModelError(
+                f"there is no score of {enterprise_id}",
+                where=f"{SCORES}, as_of {as_of or 'any'}",
+                remedy='see the ids: vinelake sql "select enterprise_id from gold.enterprise_score"',
+            )
         row = found[0].asDict(recursive=True)
         registry = Registry(client())
         version = registry.version(row["model_version"])
         card = Scorecard.from_json(registry.artifact_text(version.run_id, "scorecard.json"))
         names = ", ".join(f"`{name}`" for name in card.features)
-        values = to_pandas(spark.sql(
-            f"SELECT {names} FROM {tables.build_name(FEATURES)} VERSION AS OF {row['feature_snapshot'].split('@')[1]} "
-            f"WHERE enterprise_id = '{_safe(enterprise_id)}' AND as_of = date'{row['as_of']}'"))
-    return {**row, "features": _feature_lines(card, values) if row["decision"] == "scored" else [],
-            "score_range": list(card.score_range())}
+        scored_version = int(row["feature_snapshot"].split("@")[1])
+        values = to_pandas(
+            spark.sql(
+                f"SELECT {names} FROM {tables.build_name(FEATURES)} VERSION AS OF {scored_version} "
+                f"WHERE enterprise_id = '{_safe(enterprise_id)}' AND as_of = date'{row['as_of']}'"
+            )
+        )
+    return {
+        **row,
+        "features": _feature_lines(card, values) if row["decision"] == "scored" else [],
+        "score_range": list(card.score_range()),
+    }
 
 
 def _safe(enterprise_id: str) -> str:
@@ -132,8 +166,15 @@ def _feature_lines(card: Scorecard, values: pd.DataFrame) -> list[dict]:
     lines = []
     for name in card.features:
         value = values[name].iloc[0]
-        lines.append({"feature": name, "value": None if pd.isna(value) else float(value), "points": int(points[name]),
-                      "best_points": best[name], "points_lost": best[name] - int(points[name])})
+        lines.append(
+            {
+                "feature": name,
+                "value": None if pd.isna(value) else float(value),
+                "points": int(points[name]),
+                "best_points": best[name],
+                "points_lost": best[name] - int(points[name]),
+            }
+        )
     return sorted(lines, key=lambda line: -line["points_lost"])
 
 
@@ -141,8 +182,9 @@ def load_card(registry: Registry, number: str) -> tuple[Version, Scorecard]:
     """A registered scorecard by version number."""
     version = registry.version(number)
     if version is None or version.kind != "scorecard":
-        raise ModelError(f"there is no scorecard version {number}", where=registry.name,
-                         remedy="see `vinelake model candidates`")
+        raise ModelError(
+            f"there is no scorecard version {number}", where=registry.name, remedy="see `vinelake model candidates`"
+        )
     return version, Scorecard.from_json(registry.artifact_text(version.run_id, "scorecard.json"))
 
 
@@ -157,8 +199,9 @@ def compare_cards(features: pd.DataFrame, first: Scorecard, second: Scorecard) -
         result[f"pd_{side}"] = card.pd_of_score(points)
         result[f"grade_{side}"] = [grade_of(float(value), card.grades) for value in result[f"pd_{side}"]]
     result["difference"] = result["score_second"] - result["score_first"]
-    return result.sort_values(["difference", "enterprise_id"], key=lambda c: -c.abs() if c.name == "difference" else c,
-                              ignore_index=True)
+    return result.sort_values(
+        ["difference", "enterprise_id"], key=lambda c: -c.abs() if c.name == "difference" else c, ignore_index=True
+    )
 
 
 def diff(partition: str, first: str, second: str) -> dict:
@@ -170,7 +213,11 @@ def diff(partition: str, first: str, second: str) -> dict:
         features = to_pandas(tables.read(spark, FEATURES).where(f"as_of = date'{day.isoformat()}'"))
     table = compare_cards(features, *cards)
     crossed = pd.crosstab(table["grade_first"], table["grade_second"])
-    return {"enterprises": len(table), "unchanged": int((table["difference"] == 0).sum()),
-            "moved_grade": int((table["grade_first"] != table["grade_second"]).sum()),
-            "mean_absolute_difference": float(table["difference"].abs().mean()),
-            "grades": json.loads(crossed.to_json(orient="index")), "firms": table.to_dict("records")}
+    return {
+        "enterprises": len(table),
+        "unchanged": int((table["difference"] == 0).sum()),
+        "moved_grade": int((table["grade_first"] != table["grade_second"]).sum()),
+        "mean_absolute_difference": float(table["difference"].abs().mean()),
+        "grades": json.loads(crossed.to_json(orient="index")),
+        "firms": table.to_dict("records"),
+    }

@@ -30,8 +30,11 @@ class Snapshot:
         """The sample's rows; refused when they are not what was frozen."""
         rows = pd.read_parquet(self.path / ROWS)
         if row_hash(rows) != self.manifest["row_hash"]:
-            raise ModelError("a frozen sample is not what it was when it was frozen", where=str(self.path),
-                             remedy="delete the folder and freeze the dataset again; models trained on it are suspect")
+            raise ModelError(
+                "a frozen sample is not what it was when it was frozen",
+                where=str(self.path),
+                remedy="delete the folder and freeze the dataset again; models trained on it are suspect",
+            )
         return rows
 
 
@@ -63,8 +66,14 @@ def freeze(rows: pd.DataFrame, about: dict, folder: Path) -> Snapshot:
     path = folder / snapshot_id
     if (path / MANIFEST).exists():
         return load(path)
-    manifest = {"snapshot_id": snapshot_id, "row_hash": content, "rows": len(rows),
-                "bads": int(rows["is_bad"].sum()), "columns": sorted(rows.columns), **about}
+    manifest = {
+        "snapshot_id": snapshot_id,
+        "row_hash": content,
+        "rows": len(rows),
+        "bads": int(rows["is_bad"].sum()),
+        "columns": sorted(rows.columns),
+        **about,
+    }
     draft = folder / f".{snapshot_id}.{uuid.uuid4().hex}"
     draft.mkdir(parents=True)
     # Spark reads microseconds at most.
@@ -84,7 +93,10 @@ def freeze(rows: pd.DataFrame, about: dict, folder: Path) -> Snapshot:
 def load(path: Path) -> Snapshot:
     """A frozen sample by its folder."""
     if not (path / MANIFEST).is_file():
-        raise ModelError(f"there is no frozen sample {path.name[:12]}", where=str(path),
-                         remedy="freeze the dataset first (train_risk_models, or `vinelake model study`)")
+        raise ModelError(
+            f"there is no frozen sample {path.name[:12]}",
+            where=str(path),
+            remedy="freeze the dataset first (train_risk_models, or `vinelake model study`)",
+        )
     manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     return Snapshot(manifest["snapshot_id"], path, manifest)

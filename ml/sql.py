@@ -53,8 +53,10 @@ def score_sql(card: Scorecard, source: str, dialect: str = "spark", keep: tuple[
     """
     keys = ", ".join(quoted(key, dialect) for key in keep)
     names = [quoted(f"points__{feature}", dialect) for feature in card.features]
-    points = ",\n    ".join(f"{points_expression(card, feature, dialect)} AS {name}"
-                            for feature, name in zip(card.features, names, strict=True))
+    points = ",\n    ".join(
+        f"{points_expression(card, feature, dialect)} AS {name}"
+        for feature, name in zip(card.features, names, strict=True)
+    )
     inputs = ", ".join(quoted(feature, dialect) for feature in card.features)
     return (
         f"WITH pointed AS (\n  SELECT {keys}, {inputs},\n    {points}\n  FROM {source}\n),\n"
@@ -74,7 +76,8 @@ def reasons_expression(card: Scorecard, groups: list[ReasonGroup]) -> str:
     for group in groups:
         lost = " + ".join(
             f"CASE WHEN `{name}` IS NULL OR isnan(CAST(`{name}` AS DOUBLE)) THEN 0 "
-            f"ELSE greatest(0, {best[name]} - `points__{name}`) END" for name in group.features
+            f"ELSE greatest(0, {best[name]} - `points__{name}`) END"
+            for name in group.features
         )
         points = " + ".join(f"`points__{name}`" for name in group.features)
         structs.append(
@@ -82,11 +85,15 @@ def reasons_expression(card: Scorecard, groups: list[ReasonGroup]) -> str:
             f"'points', {points}, 'points_lost', {lost}, "
             f"'text_en', {_text(group.text_en)}, 'text_zh', {_text(group.text_zh)})"
         )
-    order = ("CASE WHEN a.points_lost > b.points_lost THEN -1 WHEN a.points_lost < b.points_lost THEN 1 "
-             "WHEN a.code < b.code THEN -1 WHEN a.code > b.code THEN 1 ELSE 0 END")
+    order = (
+        "CASE WHEN a.points_lost > b.points_lost THEN -1 WHEN a.points_lost < b.points_lost THEN 1 "
+        "WHEN a.code < b.code THEN -1 WHEN a.code > b.code THEN 1 ELSE 0 END"
+    )
     listed = ",\n      ".join(structs)
-    return (f"slice(array_sort(filter(array(\n      {listed}\n    ), r -> r.points_lost > 0), "
-            f"(a, b) -> {order}), 1, {MAX_REASONS})")
+    return (
+        f"slice(array_sort(filter(array(\n      {listed}\n    ), r -> r.points_lost > 0), "
+        f"(a, b) -> {order}), 1, {MAX_REASONS})"
+    )
 
 
 def points_map_expression(card: Scorecard) -> str:
@@ -108,8 +115,9 @@ def refer_expression(history: MinimumHistory, months_column: str, active_column:
 SOURCE = "{{source}}"
 
 
-def portfolio_sql(card: Scorecard, groups: list[ReasonGroup], history: MinimumHistory,
-                  history_columns: Mapping[str, str]) -> str:
+def portfolio_sql(
+    card: Scorecard, groups: list[ReasonGroup], history: MinimumHistory, history_columns: Mapping[str, str]
+) -> str:
     """The whole scoring statement for Spark, with `{{source}}` where the features are to be named.
 
     Grain: one row per row of the source (enterprise × as_of). A firm below the minimum history is referred:

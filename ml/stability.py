@@ -57,5 +57,10 @@ def stability(before: np.ndarray, now: np.ndarray, bins: int = 10, confidence: f
     new = np.bincount(np.digitize(now, edges), minlength=count)
     used = (old + new) > 0
     count = max(2, int(used.sum()))
-    return Stability(psi_of_counts(old[used], new[used]), psi_limit(len(before), len(now), count, confidence),
-                     count, len(before), len(now))
+    return Stability(
+        psi_of_counts(old[used], new[used]),
+        psi_limit(len(before), len(now), count, confidence),
+        count,
+        len(before),
+        len(now),
+    )

@@ -25,31 +25,58 @@ from ml.tables_io import Inputs, as_of_dates, read_inputs
 from ml.validation import Interval
 
 RECENCY = "recency"
-SHOWN_GAINS = ["scorecard over size_only", "scorecard over plain_regression", "plain_regression over size_only",
-               "booster over size_only"]
+SHOWN_GAINS = [
+    "scorecard over size_only",
+    "scorecard over plain_regression",
+    "plain_regression over size_only",
+    "booster over size_only",
+]
 
 
-def study_cut(inputs: Inputs, cut: date, query_date: date, groups: Mapping[str, str], config: ModelConfig,
-              progress: Callable[[str], None] | None = None) -> list[dict]:
+def study_cut(
+    inputs: Inputs,
+    cut: date,
+    query_date: date,
+    groups: Mapping[str, str],
+    config: ModelConfig,
+    progress: Callable[[str], None] | None = None,
+) -> list[dict]:
     """Two results for one observation date: with and without the recency features."""
     features = inputs.features[pd.to_datetime(inputs.features["as_of"]) == pd.Timestamp(cut)]
-    sample = build_sample(features, inputs.loans, inputs.records, config.target, config.scorecard.minimum_history,
-                          config.features, pd.Timestamp(query_date))
+    sample = build_sample(
+        features,
+        inputs.loans,
+        inputs.records,
+        config.target,
+        config.scorecard.minimum_history,
+        config.features,
+        pd.Timestamp(query_date),
+    )
     results = []
     for dropped in ([], [RECENCY]):
         if progress:
             progress(f"{cut}, {'without' if dropped else 'with'} recency")
         folds, qualities, gains = evaluate(sample.rows, groups, config, dropped, progress)
-        results.append({
-            "cut": cut.isoformat(), "recency": not dropped, "label_source": sample.label_source,
-            "rows": len(folds.is_bad), "bads": int(folds.is_bad.sum()),
-            "features": len(candidate_features(sample.rows, groups, config, dropped)),
-            "waterfall": sample.waterfall,
-            "models": {name: {"auc": quality.auc.to_dict(), "ks": quality.ks.to_dict(),
-                              "auc_spread_over_repeats": quality.auc_spread_over_repeats}
-                       for name, quality in qualities.items()},
-            "gains": {pair: {**gain.gain.to_dict(), "verdict": gain.verdict} for pair, gain in gains.items()},
-        })
+        results.append(
+            {
+                "cut": cut.isoformat(),
+                "recency": not dropped,
+                "label_source": sample.label_source,
+                "rows": len(folds.is_bad),
+                "bads": int(folds.is_bad.sum()),
+                "features": len(candidate_features(sample.rows, groups, config, dropped)),
+                "waterfall": sample.waterfall,
+                "models": {
+                    name: {
+                        "auc": quality.auc.to_dict(),
+                        "ks": quality.ks.to_dict(),
+                        "auc_spread_over_repeats": quality.auc_spread_over_repeats,
+                    }
+                    for name, quality in qualities.items()
+                },
+                "gains": {pair: {**gain.gain.to_dict(), "verdict": gain.verdict} for pair, gain in gains.items()},
+            }
+        )
     return results
 
 
@@ -64,9 +91,11 @@ def run(partition: str, cuts: list[str], progress: Callable[[str], None] | None 
         present = as_of_dates(spark)
         missing = [str(cut) for cut in wanted if cut not in present]
         if missing:
-            raise ModelError(f"there are no features as of {', '.join(missing)}",
-                             where=f"dates there are: {', '.join(map(str, present))}",
-                             remedy="add the dates in dbt_project/observation.yml and build the features again")
+            raise ModelError(
+                f"there are no features as of {', '.join(missing)}",
+                where=f"dates there are: {', '.join(map(str, present))}",
+                remedy="add the dates in dbt_project/observation.yml and build the features again",
+            )
         inputs = read_inputs(spark, day)
     groups = feature_groups(get_settings().project_dir)
     results = [result for cut in wanted for result in study_cut(inputs, cut, day, groups, config, progress)]
@@ -84,16 +113,34 @@ def _interval(content: Mapping) -> Interval:
 
 def quality_rows(results: list[dict]) -> list[list[object]]:
     """One line per date, feature set and model: AUC and KS with intervals."""
-    return [[item["cut"], "with" if item["recency"] else "without", f"{item['bads']} of {item['rows']}",
-             item["features"], name.replace("_", " "), _interval(model["auc"]), _interval(model["ks"])]
-            for item in results for name, model in item["models"].items()]
+    return [
+        [
+            item["cut"],
+            "with" if item["recency"] else "without",
+            f"{item['bads']} of {item['rows']}",
+            item["features"],
+            name.replace("_", " "),
+            _interval(model["auc"]),
+            _interval(model["ks"]),
+        ]
+        for item in results
+        for name, model in item["models"].items()
+    ]
 
 
 def gain_rows(results: list[dict]) -> list[list[object]]:
     """One line per date, feature set and pair: AUC gain with its paired interval, and what may be said."""
-    return [[item["cut"], "with" if item["recency"] else "without", pair.replace("_", " "),
-             signed(_interval(item["gains"][pair])), item["gains"][pair]["verdict"]]
-            for item in results for pair in SHOWN_GAINS]
+    return [
+        [
+            item["cut"],
+            "with" if item["recency"] else "without",
+            pair.replace("_", " "),
+            signed(_interval(item["gains"][pair])),
+            item["gains"][pair]["verdict"],
+        ]
+        for item in results
+        for pair in SHOWN_GAINS
+    ]
 
 
 QUALITY_HEADER = ["cut", "recency", "bads", "features", "model", "AUC (95 %)", "KS (95 %)"]
@@ -114,10 +161,16 @@ def report(results: list[dict], partition: str, config: ModelConfig) -> str:
         "## Gains\n" + table(GAIN_HEADER, gain_rows(results)),
     ]
     if undated:
-        lines.append("The outcomes have no date. Later cuts see more of what may already have been the default (firms "
-                     "that stopped selling), so a rise of AUC with the cut is no proof of better prediction.")
-    high = [item for item in results if item["models"]["scorecard"]["auc"]["value"] > config.promotion.suspicious_auc
-            or item["models"]["plain_regression"]["auc"]["value"] > config.promotion.suspicious_auc]
+        lines.append(
+            "The outcomes have no date. Later cuts see more of what may already have been the default (firms "
+            "that stopped selling), so a rise of AUC with the cut is no proof of better prediction."
+        )
+    high = [
+        item
+        for item in results
+        if item["models"]["scorecard"]["auc"]["value"] > config.promotion.suspicious_auc
+        or item["models"]["plain_regression"]["auc"]["value"] > config.promotion.suspicious_auc
+    ]
     if high:
         named = ", ".join(f"{item['cut']} {'with' if item['recency'] else 'without'} recency" for item in high)
         lines.append(f"Above {config.promotion.suspicious_auc:.2f} a leak is assumed until explained: {named}.")

@@ -15,8 +15,18 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 FEATURES = "gold.enterprise_features"
-LOAN_COLUMNS = ["loan_id", "enterprise_id", "version_no", "known_at", "drawn_on", "closed_on", "dpd31_on", "dpd90_on",
-                "guarantor_paid_on", "written_off_on"]
+LOAN_COLUMNS = [
+    "loan_id",
+    "enterprise_id",
+    "version_no",
+    "known_at",
+    "drawn_on",
+    "closed_on",
+    "dpd31_on",
+    "dpd90_on",
+    "guarantor_paid_on",
+    "written_off_on",
+]
 RECORD_COLUMNS = ["enterprise_id", "version_no", "known_at", "is_bad"]
 
 
@@ -42,8 +52,9 @@ def feature_version(spark: SparkSession) -> int:
     """The published version of the features; an error when there is none."""
     version = tables.current_manifest(spark).versions.get(FEATURES)
     if version is None:
-        raise ModelError("there are no published features", where=FEATURES,
-                         remedy="run `build_features` for the partition first")
+        raise ModelError(
+            "there are no published features", where=FEATURES, remedy="run `build_features` for the partition first"
+        )
     return int(version)
 
 

@@ -77,8 +77,11 @@ class Registry:
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
-            raise ServiceError(f"the model registry refused: {error.message[:200]}",
-                               where=f"{self.name} version {number}", remedy="see `vinelake status`") from error
+            raise ServiceError(
+                f"the model registry refused: {error.message[:200]}",
+                where=f"{self.name} version {number}",
+                remedy="see `vinelake status`",
+            ) from error
         return Version(str(found.version), found.run_id, dict(found.tags))
 
     def aliases(self) -> dict[str, str]:
@@ -90,8 +93,11 @@ class Registry:
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return {}
-            raise ServiceError(f"the model registry does not answer: {str(error)[:200]}",
-                               where=get_settings().mlflow_uri, remedy="start it with `vinelake up`") from error
+            raise ServiceError(
+                f"the model registry does not answer: {str(error)[:200]}",
+                where=get_settings().mlflow_uri,
+                remedy="start it with `vinelake up`",
+            ) from error
         return {alias: str(number) for alias, number in dict(model.aliases).items()}
 
     def set_alias(self, alias: str, number: str) -> None:
@@ -122,8 +128,11 @@ class Registry:
             try:
                 local = self.client.download_artifacts(run_id, path, folder)
             except Exception as error:
-                raise ModelError(f"artefact {path} of a model's run cannot be read: {error}", where=f"run {run_id}",
-                                 remedy="train the model again") from error
+                raise ModelError(
+                    f"artefact {path} of a model's run cannot be read: {error}",
+                    where=f"run {run_id}",
+                    remedy="train the model again",
+                ) from error
             return Path(local).read_text(encoding="utf-8")
 
     def evidence(self, version: Version) -> dict[str, Any]:
@@ -132,8 +141,9 @@ class Registry:
 
     def find(self, tag: str, value: str) -> Version | None:
         """The newest version with a tag; None when there is none."""
-        found = [item for item in self.client.search_model_versions(f"name = '{self.name}'")
-                 if item.tags.get(tag) == value]
+        found = [
+            item for item in self.client.search_model_versions(f"name = '{self.name}'") if item.tags.get(tag) == value
+        ]
         if not found:
             return None
         newest = max(found, key=lambda item: int(item.version))
@@ -149,8 +159,11 @@ def run(name: str, tags: Mapping[str, str]) -> Iterator[str]:
     try:
         mlflow.set_experiment(model_name())
     except MlflowException as error:
-        raise ServiceError("the tracking server does not answer", where=get_settings().mlflow_uri,
-                           remedy="start it with `vinelake up`; its log is mlflow.log in the log folder") from error
+        raise ServiceError(
+            "the tracking server does not answer",
+            where=get_settings().mlflow_uri,
+            remedy="start it with `vinelake up`; its log is mlflow.log in the log folder",
+        ) from error
     with mlflow.start_run(run_name=name, tags=dict(tags)) as active:
         yield active.info.run_id
 
@@ -168,9 +181,11 @@ def log_scorecard(folder: Path, example) -> str:
     model = ScorecardModel()
     model.card = card
     info = mlflow.pyfunc.log_model(
-        name="scorecard", python_model=ScorecardModel(),
+        name="scorecard",
+        python_model=ScorecardModel(),
         artifacts={"scorecard": str(folder / "scorecard.json"), "sql": str(folder / "scorecard.sql")},
-        signature=infer_signature(inputs, model.predict(None, inputs)), pip_requirements=PIP_REQUIREMENTS,
+        signature=infer_signature(inputs, model.predict(None, inputs)),
+        pip_requirements=PIP_REQUIREMENTS,
     )
     return info.model_uri
 
@@ -201,8 +216,11 @@ def list_versions(mlflow_client: MlflowClient) -> list[dict[str, str | None]]:
     found = mlflow_client.search_model_versions(f"name = '{model_name()}'")
     tags = ("kind", "partition", "author", "gate", "decision", "decided_by")
     return [
-        {"version": str(item.version), "aliases": ", ".join(sorted(aliases.get(str(item.version), []))) or None,
-         **{tag: item.tags.get(tag) for tag in tags}}
+        {
+            "version": str(item.version),
+            "aliases": ", ".join(sorted(aliases.get(str(item.version), []))) or None,
+            **{tag: item.tags.get(tag) for tag in tags},
+        }
         for item in sorted(found, key=lambda item: -int(item.version))
     ]
 
@@ -213,6 +231,9 @@ def document(mlflow_client: MlflowClient, number: str | None, name: str) -> str:
     number = number or registry.aliases().get("champion")
     version = registry.version(number) if number else None
     if version is None:
-        raise ModelError(f"there is no version {number or 'in office'}", where=registry.name,
-                         remedy="see `vinelake model candidates`")
+        raise ModelError(
+            f"there is no version {number or 'in office'}",
+            where=registry.name,
+            remedy="see `vinelake model candidates`",
+        )
     return registry.artifact_text(version.run_id, name)

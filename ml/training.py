@@ -52,21 +52,33 @@ def freeze_dataset(partition: str) -> dict:
     parse_partition(partition)
     with engine.session("freeze_dataset") as spark, ledger.run(spark, "freeze_dataset", partition) as run:
         snapshot, _, _ = _freeze(spark, partition, get_config())
-        run.details.update(snapshot_id=snapshot.snapshot_id, rows=snapshot.manifest["rows"],
-                           bads=snapshot.manifest["bads"])
-    return {"snapshot_id": snapshot.snapshot_id, "path": str(snapshot.path), "rows": snapshot.manifest["rows"],
-            "bads": snapshot.manifest["bads"], "label_source": snapshot.manifest["label_source"],
-            "waterfall": snapshot.manifest["waterfall"]}
+        run.details.update(
+            snapshot_id=snapshot.snapshot_id, rows=snapshot.manifest["rows"], bads=snapshot.manifest["bads"]
+        )
+    return {
+        "snapshot_id": snapshot.snapshot_id,
+        "path": str(snapshot.path),
+        "rows": snapshot.manifest["rows"],
+        "bads": snapshot.manifest["bads"],
+        "label_source": snapshot.manifest["label_source"],
+        "waterfall": snapshot.manifest["waterfall"],
+    }
 
 
 def _freeze(spark: SparkSession, partition: str, config: ModelConfig) -> tuple[Snapshot, Inputs, Sample]:
     inputs = read_inputs(spark, parse_partition(partition))
     sample = make_sample(inputs, partition, config)
     about = {
-        "partition": partition, "query_date": partition, "target_version": config.target.version,
-        "target_fingerprint": target_fingerprint(config), "policy_fingerprint": config.fingerprint,
-        "label_source": sample.label_source, "waterfall": sample.waterfall, "manifest_id": inputs.manifest_id,
-        "feature_version": inputs.feature_version, "indeterminate": len(sample.indeterminate),
+        "partition": partition,
+        "query_date": partition,
+        "target_version": config.target.version,
+        "target_fingerprint": target_fingerprint(config),
+        "policy_fingerprint": config.fingerprint,
+        "label_source": sample.label_source,
+        "waterfall": sample.waterfall,
+        "manifest_id": inputs.manifest_id,
+        "feature_version": inputs.feature_version,
+        "indeterminate": len(sample.indeterminate),
     }
     snapshot = freeze(sample.rows, about, datasets_dir())
     _pointer(partition).write_text(json.dumps({"snapshot_id": snapshot.snapshot_id}), encoding="utf-8")
@@ -75,8 +87,15 @@ def _freeze(spark: SparkSession, partition: str, config: ModelConfig) -> tuple[S
 
 def make_sample(inputs: Inputs, partition: str, config: ModelConfig) -> Sample:
     """The labelled sample as known at 00:00 of the partition's date."""
-    return build_sample(inputs.features, inputs.loans, inputs.records, config.target,
-                        config.scorecard.minimum_history, config.features, pd.Timestamp(partition))
+    return build_sample(
+        inputs.features,
+        inputs.loans,
+        inputs.records,
+        config.target,
+        config.scorecard.minimum_history,
+        config.features,
+        pd.Timestamp(partition),
+    )
 
 
 def target_fingerprint(config: ModelConfig) -> str:
@@ -92,8 +111,9 @@ def train(partition: str, progress=None) -> dict:
     registry = tracking.Registry(tracking.client())
     with engine.session("train") as spark, ledger.run(spark, "train", partition) as run:
         snapshot, inputs = _frozen(spark, partition, config)
-        identity = hashlib.sha256("|".join(
-            [partition, snapshot.snapshot_id, config.fingerprint, CODE_VERSION]).encode()).hexdigest()
+        identity = hashlib.sha256(
+            "|".join([partition, snapshot.snapshot_id, config.fingerprint, CODE_VERSION]).encode()
+        ).hexdigest()
         found = registry.find("identity", identity)
         reused = found is not None
         if found is None:
@@ -108,8 +128,16 @@ def train(partition: str, progress=None) -> dict:
         _name_aliases(spark, registry, partition, identity, found, settings.author, config)
         run.details.update(version=found.number, snapshot_id=snapshot.snapshot_id, reused=reused)
     evidence = registry.evidence(found)
-    return {"version": found.number, "run_id": found.run_id, "snapshot_id": snapshot.snapshot_id, "reused": reused,
-            "auc": evidence["auc"], "ks": evidence["ks"], "gains": evidence["gains"], "bads": evidence["bads"]}
+    return {
+        "version": found.number,
+        "run_id": found.run_id,
+        "snapshot_id": snapshot.snapshot_id,
+        "reused": reused,
+        "auc": evidence["auc"],
+        "ks": evidence["ks"],
+        "gains": evidence["gains"],
+        "bads": evidence["bads"],
+    }
 
 
 def _frozen(spark: SparkSession, partition: str, config: ModelConfig) -> tuple[Snapshot, Inputs]:
@@ -161,17 +189,30 @@ def population_shifts(card, rows: pd.DataFrame, features: pd.DataFrame, config: 
 
 
 def _same_firms_before(rows: pd.DataFrame, features: pd.DataFrame, latest: pd.Timestamp) -> pd.DataFrame:
-    earlier = features[(features["as_of"] <= latest - pd.DateOffset(months=3))
-                       & features["enterprise_id"].isin(set(rows["enterprise_id"]))]
+    earlier = features[
+        (features["as_of"] <= latest - pd.DateOffset(months=3))
+        & features["enterprise_id"].isin(set(rows["enterprise_id"]))
+    ]
     return earlier[earlier["as_of"] == earlier["as_of"].max()]
 
 
-def describe(model: Development, rows: pd.DataFrame, inputs: Inputs, snapshot: Snapshot, partition: str, author: str,
-             config: ModelConfig) -> dict:
+def describe(
+    model: Development,
+    rows: pd.DataFrame,
+    inputs: Inputs,
+    snapshot: Snapshot,
+    partition: str,
+    author: str,
+    config: ModelConfig,
+) -> dict:
     """What reports and gate need to know beside the model itself."""
     return {
-        "name": tracking.model_name(), "partition": partition, "author": author, "snapshot_id": snapshot.snapshot_id,
-        "manifest_id": snapshot.manifest["manifest_id"], "label_source": snapshot.manifest["label_source"],
+        "name": tracking.model_name(),
+        "partition": partition,
+        "author": author,
+        "snapshot_id": snapshot.snapshot_id,
+        "manifest_id": snapshot.manifest["manifest_id"],
+        "label_source": snapshot.manifest["label_source"],
         "waterfall": snapshot.manifest["waterfall"],
         "known_at_is_assumed": bool(rows.get("known_at_is_assumed", pd.Series([False])).any()),
         "stability": population_shifts(model.card, rows, inputs.features, config),
@@ -182,22 +223,36 @@ def evidence(model: Development, about: dict) -> dict:
     """Figures the gate and later readers use, as JSON-able numbers."""
     check, later = model.calibration, model.out_of_time
     return {
-        "author": about["author"], "partition": about["partition"], "snapshot_id": about["snapshot_id"],
-        "label_source": about["label_source"], "rows": len(model.folds.is_bad), "bads": int(model.folds.is_bad.sum()),
-        "features": len(model.card.bins), "features_tried": len(model.features),
+        "author": about["author"],
+        "partition": about["partition"],
+        "snapshot_id": about["snapshot_id"],
+        "label_source": about["label_source"],
+        "rows": len(model.folds.is_bad),
+        "bads": int(model.folds.is_bad.sum()),
+        "features": len(model.card.bins),
+        "features_tried": len(model.features),
         "dropped_groups": model.dropped_groups,
         "auc": {name: quality.auc.to_dict() for name, quality in model.qualities.items()},
         "ks": {name: quality.ks.to_dict() for name, quality in model.qualities.items()},
         "gains": {pair: {**gain.gain.to_dict(), "verdict": gain.verdict} for pair, gain in model.gains.items()},
         "calibration": {
-            "mean_pd": check.mean_pd, "bad_rate": check.bad_rate, "gap": check.gap, "brier": check.brier,
-            "hosmer_lemeshow_p": check.hosmer_lemeshow.p_value, "slope": check.slope, "intercept": check.intercept,
+            "mean_pd": check.mean_pd,
+            "bad_rate": check.bad_rate,
+            "gap": check.gap,
+            "brier": check.brier,
+            "hosmer_lemeshow_p": check.hosmer_lemeshow.p_value,
+            "slope": check.slope,
+            "intercept": check.intercept,
             "by_grade": [asdict(test) for test in check.by_grade],
         },
         "out_of_time": {
-            "cut": str(later.cut.date()), "rows": later.test_rows, "bads": later.test_bads,
+            "cut": str(later.cut.date()),
+            "rows": later.test_rows,
+            "bads": later.test_bads,
             "auc": {name: interval.to_dict() for name, interval in later.auc.items()},
-        } if later else None,
+        }
+        if later
+        else None,
         "stability": {name: {**asdict(item), "drifted": item.drifted} for name, item in about["stability"].items()},
     }
 
@@ -226,45 +281,81 @@ def out_of_fold_table(model: Development) -> pd.DataFrame:
     parts = []
     for name, logits in model.folds.logits.items():
         repeats, size = logits.shape
-        parts.append(pd.DataFrame({
-            "model": name, "repeat": np.repeat(np.arange(repeats), size), "row": np.tile(np.arange(size), repeats),
-            "fold": model.folds.folds.ravel(), "is_bad": np.tile(model.folds.is_bad, repeats), "logit": logits.ravel(),
-        }))
+        parts.append(
+            pd.DataFrame(
+                {
+                    "model": name,
+                    "repeat": np.repeat(np.arange(repeats), size),
+                    "row": np.tile(np.arange(size), repeats),
+                    "fold": model.folds.folds.ravel(),
+                    "is_bad": np.tile(model.folds.is_bad, repeats),
+                    "logit": logits.ravel(),
+                }
+            )
+        )
     return pd.concat(parts, ignore_index=True)
 
 
-def _log(registry, model: Development, rows: pd.DataFrame, snapshot: Snapshot, about: dict, identity: str,
-         config: ModelConfig) -> None:
+def _log(
+    registry,
+    model: Development,
+    rows: pd.DataFrame,
+    snapshot: Snapshot,
+    about: dict,
+    identity: str,
+    config: ModelConfig,
+) -> None:
     """One MLflow run with everything, and two registered versions: the card and the boosted challenger."""
     import mlflow
 
-    tags = {"partition": about["partition"], "author": about["author"], "snapshot_id": about["snapshot_id"],
-            "target_version": config.target.version, "policy": config.fingerprint}
+    tags = {
+        "partition": about["partition"],
+        "author": about["author"],
+        "snapshot_id": about["snapshot_id"],
+        "target_version": config.target.version,
+        "policy": config.fingerprint,
+    }
     with tracking.run(f"{about['name']} {about['partition']}", tags) as run_id, tempfile.TemporaryDirectory() as t:
         folder = Path(t)
         write_artifacts(model, rows, about, config, folder)
-        (folder / "dataset_manifest.json").write_text(json.dumps(snapshot.manifest, indent=1, ensure_ascii=False),
-                                                      encoding="utf-8")
+        (folder / "dataset_manifest.json").write_text(
+            json.dumps(snapshot.manifest, indent=1, ensure_ascii=False), encoding="utf-8"
+        )
         mlflow.log_params(_params(model, about, config))
         mlflow.log_metrics(_metrics(model))
         mlflow.log_artifacts(str(folder))
         card_uri = tracking.log_scorecard(folder, rows.head(5))
         booster_uri = tracking.log_booster(model.booster.model)
-        tracking.register(registry.client, booster_uri, run_id,
-                          {**tags, "kind": "booster", "booster_identity": identity})
-        tracking.register(registry.client, card_uri, run_id,
-                          {**tags, "kind": "scorecard", "identity": identity, "candidate_of": about["partition"]})
+        tracking.register(
+            registry.client, booster_uri, run_id, {**tags, "kind": "booster", "booster_identity": identity}
+        )
+        tracking.register(
+            registry.client,
+            card_uri,
+            run_id,
+            {**tags, "kind": "scorecard", "identity": identity, "candidate_of": about["partition"]},
+        )
 
 
 def _params(model: Development, about: dict, config: ModelConfig) -> dict[str, object]:
     card, cv = config.scorecard, config.scorecard.crossval
     return {
-        "partition": about["partition"], "snapshot_id": about["snapshot_id"], "manifest_id": about["manifest_id"],
-        "label_source": about["label_source"], "target_version": config.target.version,
-        "policy": config.fingerprint[:16], "rows": len(model.folds.is_bad), "bads": int(model.folds.is_bad.sum()),
-        "folds": cv.folds, "repeats": model.folds.folds.shape[0], "features_tried": len(model.features),
-        "features_kept": len(model.card.bins), "dropped_groups": ",".join(model.dropped_groups) or "none",
-        "c": card.regression.c, "max_bins": card.binning.max_bins, "min_bin_share": card.binning.min_bin_share,
+        "partition": about["partition"],
+        "snapshot_id": about["snapshot_id"],
+        "manifest_id": about["manifest_id"],
+        "label_source": about["label_source"],
+        "target_version": config.target.version,
+        "policy": config.fingerprint[:16],
+        "rows": len(model.folds.is_bad),
+        "bads": int(model.folds.is_bad.sum()),
+        "folds": cv.folds,
+        "repeats": model.folds.folds.shape[0],
+        "features_tried": len(model.features),
+        "features_kept": len(model.card.bins),
+        "dropped_groups": ",".join(model.dropped_groups) or "none",
+        "c": card.regression.c,
+        "max_bins": card.binning.max_bins,
+        "min_bin_share": card.binning.min_bin_share,
     }
 
 
@@ -272,17 +363,23 @@ def _metrics(model: Development) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for name, quality in model.qualities.items():
         for label, interval in (("auc", quality.auc), ("ks", quality.ks)):
-            metrics |= {f"{name}_{label}": interval.value, f"{name}_{label}_low": interval.low,
-                        f"{name}_{label}_high": interval.high}
+            metrics |= {
+                f"{name}_{label}": interval.value,
+                f"{name}_{label}_low": interval.low,
+                f"{name}_{label}_high": interval.high,
+            }
     for pair, gain in model.gains.items():
         key = pair.replace(" ", "_")
         for end in ("value", "low", "high"):
             metrics[f"gain_{key}_{end}"] = getattr(gain.gain, end)
     check = model.calibration
-    metrics |= {"brier": check.brier, "mean_pd": check.mean_pd, "bad_rate": check.bad_rate,
-                "hosmer_lemeshow_p": check.hosmer_lemeshow.p_value, "calibration_slope": check.slope}
+    metrics |= {
+        "brier": check.brier,
+        "mean_pd": check.mean_pd,
+        "bad_rate": check.bad_rate,
+        "hosmer_lemeshow_p": check.hosmer_lemeshow.p_value,
+        "calibration_slope": check.slope,
+    }
     if model.out_of_time:
         metrics |= {f"out_of_time_{name}_auc": interval.value for name, interval in model.out_of_time.auc.items()}
     return metrics
-
-

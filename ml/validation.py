@@ -36,8 +36,9 @@ def _split(is_bad: np.ndarray, risk: np.ndarray) -> tuple[np.ndarray, np.ndarray
     is_bad, risk = np.asarray(is_bad).astype(bool), np.asarray(risk, dtype=float)
     bads, goods = risk[is_bad], risk[~is_bad]
     if len(bads) == 0 or len(goods) == 0:
-        raise ModelError("quality cannot be measured without both goods and bads",
-                         where=f"{len(goods)} goods, {len(bads)} bads")
+        raise ModelError(
+            "quality cannot be measured without both goods and bads", where=f"{len(goods)} goods, {len(bads)} bads"
+        )
     return bads, goods
 
 
@@ -57,8 +58,14 @@ def ks(is_bad: np.ndarray, risk: np.ndarray) -> float:
     """Largest gap between the distribution functions of goods and bads (two-sided)."""
     bads, goods = _split(is_bad, risk)
     cuts = np.unique(np.concatenate([bads, goods]))
-    return float(np.max(np.abs(np.searchsorted(np.sort(goods), cuts, "right") / len(goods)
-                               - np.searchsorted(np.sort(bads), cuts, "right") / len(bads))))
+    return float(
+        np.max(
+            np.abs(
+                np.searchsorted(np.sort(goods), cuts, "right") / len(goods)
+                - np.searchsorted(np.sort(bads), cuts, "right") / len(bads)
+            )
+        )
+    )
 
 
 def _placements(is_bad: np.ndarray, risk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +73,7 @@ def _placements(is_bad: np.ndarray, risk: np.ndarray) -> tuple[np.ndarray, np.nd
     bads, goods = _split(is_bad, risk)
     both = stats.rankdata(np.concatenate([bads, goods]))
     of_bads = (both[: len(bads)] - stats.rankdata(bads)) / len(goods)
-    of_goods = 1 - (both[len(bads):] - stats.rankdata(goods)) / len(bads)
+    of_goods = 1 - (both[len(bads) :] - stats.rankdata(goods)) / len(bads)
     return of_bads, of_goods
 
 
@@ -78,7 +85,8 @@ def auc_delong(is_bad: np.ndarray, risk: np.ndarray, confidence: float = 0.95) -
     of_bads, of_goods = _placements(is_bad, risk)
     value = float(of_bads.mean())
     variance = (np.var(of_bads, ddof=1) / len(of_bads) if len(of_bads) > 1 else 0.25) + (
-        np.var(of_goods, ddof=1) / len(of_goods) if len(of_goods) > 1 else 0.25)
+        np.var(of_goods, ddof=1) / len(of_goods) if len(of_goods) > 1 else 0.25
+    )
     if value in (0.0, 1.0) or variance == 0:
         return Interval(value, value, value)
     z = stats.norm.ppf(0.5 + confidence / 2)
@@ -126,7 +134,8 @@ def weighted_ks(is_bad: np.ndarray, risk: np.ndarray, weights: np.ndarray) -> np
     """KS per row of `weights` (draws × rows)."""
     bads, goods = _weighted_curves(np.asarray(is_bad), np.asarray(risk, float), np.atleast_2d(weights))
     gap = np.cumsum(bads, axis=1) / bads.sum(axis=1, keepdims=True) - np.cumsum(goods, axis=1) / goods.sum(
-        axis=1, keepdims=True)
+        axis=1, keepdims=True
+    )
     return np.abs(gap).max(axis=1)
 
 
@@ -167,8 +176,9 @@ class HosmerLemeshow:
     groups: int
 
 
-def hosmer_lemeshow(is_bad: np.ndarray, pd_value: np.ndarray, groups: int = 10,
-                    out_of_sample: bool = True) -> HosmerLemeshow:
+def hosmer_lemeshow(
+    is_bad: np.ndarray, pd_value: np.ndarray, groups: int = 10, out_of_sample: bool = True
+) -> HosmerLemeshow:
     """Σ (observed − expected)² / (n·p·(1 − p)) over groups by PD, against χ².
 
     Degrees of freedom: groups out of sample, groups − 2 on the fitting sample (Hosmer, Lemeshow 1980).
@@ -225,12 +235,12 @@ class PairedGain:
         return "better" if self.gain.low > 0 else "worse"
 
 
-def paired_auc_gain(is_bad: np.ndarray, risk: np.ndarray, reference: np.ndarray,
-                    weights: np.ndarray) -> PairedGain:
+def paired_auc_gain(is_bad: np.ndarray, risk: np.ndarray, reference: np.ndarray, weights: np.ndarray) -> PairedGain:
     """AUC(risk) − AUC(reference) on the same rows and the same drawn borrowers (`bootstrap_weights`).
 
     Both may be matrices repeats × rows of predictions out of fold, made on the same folds.
     """
+
     def difference(w: np.ndarray) -> np.ndarray:
         return mean_over_repeats(weighted_auc, is_bad, risk, w) - mean_over_repeats(weighted_auc, is_bad, reference, w)
 

@@ -131,8 +131,18 @@ def history(as_json: bool) -> None:
     """The promotion ledger: every registration, check and decision, verified."""
     from ml import promotion
 
-    columns = ["seq", "recorded_at", "partition", "version", "action", "outcome", "actor", "comment", "valid_until",
-               "aliases_after"]
+    columns = [
+        "seq",
+        "recorded_at",
+        "partition",
+        "version",
+        "action",
+        "outcome",
+        "actor",
+        "comment",
+        "valid_until",
+        "aliases_after",
+    ]
     show(columns, [[entry[name] for name in columns] for entry in promotion.history()], as_json)
 
 

@@ -21,21 +21,23 @@ def portfolio(rows: int, seed: int = 1, strength: float = 1.2) -> pd.DataFrame:
     size = rng.normal(size=rows)
     concentration = rng.normal(size=rows)
     logit = -1.3 - strength * size + 0.8 * concentration
-    frame = pd.DataFrame({
-        "enterprise_id": [f"E{i:05d}" for i in range(rows)],
-        "as_of": pd.Timestamp("2020-01-01"),
-        "history_months": 36,
-        "sales_active_24m_months": 20,
-        SIZE[0]: np.exp(13 + 1.5 * size),
-        SIZE[1]: np.round(np.exp(5 + size + rng.normal(scale=0.5, size=rows))),
-        SIZE[2]: np.exp(12 + 1.5 * size + rng.normal(scale=0.7, size=rows)),
-        "customer_hhi_12m_ratio": 1 / (1 + np.exp(-concentration)),
-        "sales_cv_12m_ratio": rng.gamma(2, 0.3, rows),
-        "since_last_sale_days": rng.integers(0, 60, rows).astype(float),
-        "sales_growth_12m_ratio": rng.uniform(-1, 1, rows),
-        "is_bad": (rng.uniform(size=rows) < 1 / (1 + np.exp(-logit))).astype("int8"),
-        "true_logit": logit,
-    })
+    frame = pd.DataFrame(
+        {
+            "enterprise_id": [f"E{i:05d}" for i in range(rows)],
+            "as_of": pd.Timestamp("2020-01-01"),
+            "history_months": 36,
+            "sales_active_24m_months": 20,
+            SIZE[0]: np.exp(13 + 1.5 * size),
+            SIZE[1]: np.round(np.exp(5 + size + rng.normal(scale=0.5, size=rows))),
+            SIZE[2]: np.exp(12 + 1.5 * size + rng.normal(scale=0.7, size=rows)),
+            "customer_hhi_12m_ratio": 1 / (1 + np.exp(-concentration)),
+            "sales_cv_12m_ratio": rng.gamma(2, 0.3, rows),
+            "since_last_sale_days": rng.integers(0, 60, rows).astype(float),
+            "sales_growth_12m_ratio": rng.uniform(-1, 1, rows),
+            "is_bad": (rng.uniform(size=rows) < 1 / (1 + np.exp(-logit))).astype("int8"),
+            "true_logit": logit,
+        }
+    )
     frame.loc[rng.choice(rows, rows // 20, replace=False), "sales_cv_12m_ratio"] = np.nan
     return frame
 
@@ -100,9 +102,14 @@ def interval(value: float, low: float, high: float) -> dict[str, float]:
 def good_evidence(**changes: object) -> dict:
     """Evidence that passes every rule of the gate; `changes` replace parts of it."""
     return {
-        "author": "engineer", "bads": 200, "features": 8, "auc": {"scorecard": interval(0.8, 0.76, 0.84)},
-        "gains": {"scorecard over plain_regression": interval(-0.01, -0.03, 0.01),
-                  "scorecard over size_only": interval(0.04, 0.01, 0.07)},
+        "author": "engineer",
+        "bads": 200,
+        "features": 8,
+        "auc": {"scorecard": interval(0.8, 0.76, 0.84)},
+        "gains": {
+            "scorecard over plain_regression": interval(-0.01, -0.03, 0.01),
+            "scorecard over size_only": interval(0.04, 0.01, 0.07),
+        },
         "calibration": {"mean_pd": 0.1, "bad_rate": 0.11, "gap": 0.01, "hosmer_lemeshow_p": 0.4},
         "stability": {"time": {"psi": 0.02, "limit": 0.05, "rows_before": 900, "rows_now": 400}},
         "out_of_time": None,

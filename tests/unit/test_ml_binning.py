@@ -34,7 +34,11 @@ values = st.lists(st.one_of(st.none(), st.floats(-50, 50), st.integers(-3, 3)), 
 
 def same(left: BinCounts, right: BinCounts) -> bool:
     return (left.goods.tolist(), left.bads.tolist(), left.missing_goods, left.missing_bads) == (
-        right.goods.tolist(), right.bads.tolist(), right.missing_goods, right.missing_bads)
+        right.goods.tolist(),
+        right.bads.tolist(),
+        right.missing_goods,
+        right.missing_bads,
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -133,15 +137,22 @@ def test_counts_are_conserved_by_solving():
 
 def test_trend_names():
     assert [observed_trend(np.array(r)) for r in ([1, 2, 3], [3, 1], [1, 3, 2], [3, 1, 2], [1, 3, 2, 4], [1])] == [
-        "ascending", "descending", "peak", "valley", "mixed", "flat"]
+        "ascending",
+        "descending",
+        "peak",
+        "valley",
+        "mixed",
+        "flat",
+    ]
 
 
 def test_selection_keeps_one_of_twins_and_says_why():
     frame = portfolio(2000)
     frame["twin"] = frame["sales_amount_12m_cny"] * 2
     frame["constant"], frame["empty"] = 1.0, np.nan
-    found = select(frame, frame["is_bad"].to_numpy(), [*FEATURES, "twin", "constant", "empty"],
-                   CONFIG.scorecard.selection)
+    found = select(
+        frame, frame["is_bad"].to_numpy(), [*FEATURES, "twin", "constant", "empty"], CONFIG.scorecard.selection
+    )
     assert len({"twin", "sales_amount_12m_cny"} & set(found.features)) == 1
     assert found.left_out["constant"] == "constant"
     assert found.left_out["empty"].startswith("filled in 0%")

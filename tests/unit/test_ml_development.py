@@ -53,6 +53,7 @@ def test_few_bads_mean_many_repeats():
 
 def test_predictions_out_of_fold_come_from_models_that_did_not_see_the_row():
     """A candidate that remembers the outcomes it was fitted on must score no better than chance."""
+
     class Parrot:
         def fit(self, frame, is_bad):
             self.seen = dict(zip(frame["enterprise_id"], is_bad, strict=True))
@@ -73,13 +74,24 @@ def test_selection_inside_the_folds_finds_nothing_in_noise():
     noise["enterprise_id"] = [f"E{i}" for i in range(120)]
     is_bad = (np.arange(120) % 4 == 0).astype(int)
     once = CV.model_copy(update={"repeats": 2})
-    found = cross_validate(noise, is_bad, noise["enterprise_id"].to_numpy(),
-                           {"s": lambda: ScorecardCandidate([f"n{i}" for i in range(60)], CONFIG.scorecard)}, once)
+    found = cross_validate(
+        noise,
+        is_bad,
+        noise["enterprise_id"].to_numpy(),
+        {"s": lambda: ScorecardCandidate([f"n{i}" for i in range(60)], CONFIG.scorecard)},
+        once,
+    )
     assert abs(np.mean([auc(is_bad, run) for run in found.logits["s"]]) - 0.5) < 0.13
 
 
-@pytest.mark.parametrize("make", [lambda: ScorecardCandidate(FEATURES, CONFIG.scorecard),
-                                  lambda: RegressionCandidate(FEATURES), lambda: BoosterCandidate(FEATURES)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ScorecardCandidate(FEATURES, CONFIG.scorecard),
+        lambda: RegressionCandidate(FEATURES),
+        lambda: BoosterCandidate(FEATURES),
+    ],
+)
 def test_every_candidate_ranks_nearly_as_well_as_the_truth(make):
     rows = portfolio(5000, seed=3)
     model = make().fit(rows[:3000], rows["is_bad"].to_numpy()[:3000])
@@ -109,8 +121,14 @@ def test_evidence_is_complete_and_sane(developed):
     others["enterprise_id"] = "X" + others["enterprise_id"]
     shifts = population_shifts(model.card, rows, pd.concat([rows, others]), CONFIG)
     assert set(shifts) == {"time", "coverage"} and not shifts["time"].psi > 0.25
-    found = json.loads(json.dumps(evidence(model, {
-        "author": "a", "partition": "p", "snapshot_id": "s", "label_source": "loan", "stability": shifts})))
+    found = json.loads(
+        json.dumps(
+            evidence(
+                model,
+                {"author": "a", "partition": "p", "snapshot_id": "s", "label_source": "loan", "stability": shifts},
+            )
+        )
+    )
     assert found["out_of_time"]["bads"] > 0
     assert found["calibration"]["gap"] < 0.03
     for interval in found["auc"].values():
@@ -125,9 +143,17 @@ def test_artifacts_hold_what_the_gate_requires(developed, tmp_path):
 
     rows, model = developed
     scores = model.card.score(rows)
-    about = {"name": "enterprise_scorecard", "partition": "2024-01-01", "author": "engineer", "snapshot_id": "ab" * 32,
-             "manifest_id": 3, "label_source": "credit_record", "known_at_is_assumed": True, "stability": {"time": stability(scores[:300], scores[300:])},
-             "waterfall": [{"step": "s", "leaving": 1, "remaining": 2}]}
+    about = {
+        "name": "enterprise_scorecard",
+        "partition": "2024-01-01",
+        "author": "engineer",
+        "snapshot_id": "ab" * 32,
+        "manifest_id": 3,
+        "label_source": "credit_record",
+        "known_at_is_assumed": True,
+        "stability": {"time": stability(scores[:300], scores[300:])},
+        "waterfall": [{"step": "s", "leaving": 1, "remaining": 2}],
+    }
     write_artifacts(model, rows, about, CONFIG, tmp_path)
     written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert set(CONFIG.promotion.required_artifacts) <= written
@@ -144,8 +170,9 @@ def test_time_is_split_by_date_and_never_guessed(developed):
     rows, _ = developed
     assert time_cut(rows, 0.3) == pd.Timestamp("2022-10-01")
     assert time_cut(rows[rows["as_of"] < "2022-07-01"], 0.3) is None
-    found = out_of_time(rows, rows["is_bad"], rows["as_of"], pd.Timestamp("2022-07-01"),
-                        {"r": lambda: RegressionCandidate(FEATURES)})
+    found = out_of_time(
+        rows, rows["is_bad"], rows["as_of"], pd.Timestamp("2022-07-01"), {"r": lambda: RegressionCandidate(FEATURES)}
+    )
     assert (found.train_rows, found.test_rows) == (300, 300)
     assert found.test_index.tolist() == list(range(300, 600))
     assert out_of_time(rows, rows["is_bad"], rows["as_of"], pd.Timestamp("2030-01-01"), {}) is None
@@ -179,8 +206,10 @@ def test_forbidden_columns_never_become_features():
     assert "region" not in candidate_features(frame, {**GROUPS, "region": "x"}, CONFIG, [])
 
 
-@pytest.mark.parametrize(("text", "place"), [
-    ("pdo: 20 ", "scaling.pdo"), ("pd_below: 1.01", "grades"), ("max_features: 12", "selection.max_features")])
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("pdo: 20 ", "scaling.pdo"), ("pd_below: 1.01", "grades"), ("max_features: 12", "selection.max_features")],
+)
 def test_a_policy_file_that_is_wrong_names_its_field(tmp_path, text, place):
     for path in CONFIG_DIR.glob("*.yaml"):
         (tmp_path / path.name).write_bytes(path.read_bytes())

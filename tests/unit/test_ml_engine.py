@@ -36,8 +36,9 @@ def fitted(firms):
 
 @pytest.fixture
 def statement(fitted) -> str:
-    return portfolio_sql(fitted, reason_groups(fitted, CONFIG.features), CONFIG.scorecard.minimum_history,
-                         CONFIG.features.history)
+    return portfolio_sql(
+        fitted, reason_groups(fitted, CONFIG.features), CONFIG.scorecard.minimum_history, CONFIG.features.history
+    )
 
 
 def test_counts_in_the_engine_equal_counts_in_memory(spark, firms, tmp_path):
@@ -49,7 +50,9 @@ def test_counts_in_the_engine_equal_counts_in_memory(spark, firms, tmp_path):
         assert ours[name].goods.tolist() == theirs[name].goods.tolist()
         assert ours[name].bads.tolist() == theirs[name].bads.tolist()
         assert (ours[name].missing_goods, ours[name].missing_bads) == (
-            theirs[name].missing_goods, theirs[name].missing_bads)
+            theirs[name].missing_goods,
+            theirs[name].missing_bads,
+        )
 
 
 def test_scores_in_the_engine_equal_scores_in_memory(spark, firms, fitted, statement):
@@ -59,8 +62,7 @@ def test_scores_in_the_engine_equal_scores_in_memory(spark, firms, fitted, state
     assert (found["decision"] == "refer").tolist() == [i < 10 for i in range(400)]
     thin = found[found["decision"] == "refer"]
     assert thin[["score", "pd", "grade", "reasons", "points"]].isna().all().all()
-    assert set(thin["refer_reason"]) == {"history shorter than 6 months",
-                                         "sales in fewer than 3 of the last 24 months"}
+    assert set(thin["refer_reason"]) == {"history shorter than 6 months", "sales in fewer than 3 of the last 24 months"}
     scored, rows = found[10:], firms[10:]
     expected = fitted.score(rows)
     assert scored["score"].astype(int).tolist() == expected.tolist()
@@ -72,7 +74,8 @@ def test_scores_in_the_engine_equal_scores_in_memory(spark, firms, fitted, state
         ours = reasons_of(fitted, groups, points.iloc[i], missing)
         theirs = scored["reasons"].iloc[i]
         assert [(r.code, r.feature, r.points, r.points_lost, r.text_en, r.text_zh) for r in ours] == [
-            tuple(r.asDict().values()) if hasattr(r, "asDict") else tuple(r.values()) for r in theirs]
+            tuple(r.asDict().values()) if hasattr(r, "asDict") else tuple(r.values()) for r in theirs
+        ]
 
 
 def test_scores_that_break_their_rules_are_held_back(spark, firms, statement):
@@ -82,8 +85,10 @@ def test_scores_that_break_their_rules_are_held_back(spark, firms, statement):
     summary = audit(spark, "good_scores", source, "2020-01-01")
     assert summary["enterprises"] == 400 and summary["referred"] == 10
     assert sum(summary["grades"].values()) == 390
-    for change, fault in (("* EXCEPT (score), score + 1 AS score", "points_not_adding_up 390"),
-                          ("* EXCEPT (pd), CAST(NULL AS DOUBLE) AS pd", "without_score 390")):
+    for change, fault in (
+        ("* EXCEPT (score), score + 1 AS score", "points_not_adding_up 390"),
+        ("* EXCEPT (pd), CAST(NULL AS DOUBLE) AS pd", "without_score 390"),
+    ):
         spark.sql(f"SELECT {change} FROM good_scores").createOrReplaceTempView("bad_scores")
         with pytest.raises(GateFailed) as held:
             audit(spark, "bad_scores", source, "2020-01-01")

@@ -18,8 +18,14 @@ DATES = ["drawn_on", "closed_on", "dpd31_on", "dpd90_on", "guarantor_paid_on", "
 
 
 def loan(enterprise: str = "A", known_at: str = "2023-12-31", version: int = 1, **dates: str) -> dict:
-    row = {"loan_id": f"L{enterprise}", "enterprise_id": enterprise, "known_at": pd.Timestamp(known_at),
-           "version_no": version, **dict.fromkeys(DATES), "drawn_on": "2022-03-01"}
+    row = {
+        "loan_id": f"L{enterprise}",
+        "enterprise_id": enterprise,
+        "known_at": pd.Timestamp(known_at),
+        "version_no": version,
+        **dict.fromkeys(DATES),
+        "drawn_on": "2022-03-01",
+    }
     return row | dates
 
 
@@ -30,19 +36,22 @@ def state(*loans: dict, as_of: str = "2022-07-01", query: pd.Timestamp = QUERY) 
     return found.iloc[0]
 
 
-@pytest.mark.parametrize(("dates", "expected"), [
-    ({}, "good"),
-    ({"dpd31_on": "2022-08-01"}, "indeterminate"),
-    ({"dpd31_on": "2022-08-01", "dpd90_on": "2022-10-01"}, "bad"),
-    ({"guarantor_paid_on": "2023-06-30"}, "bad"),
-    ({"written_off_on": "2022-07-01"}, "bad"),              # first day of the window counts
-    ({"dpd90_on": "2023-07-01"}, "good"),                   # first day after it does not
-    ({"dpd90_on": "2022-06-30"}, "already_bad"),
-    ({"closed_on": "2022-07-01"}, "no_exposure"),
-    ({"closed_on": "2022-07-02"}, "good"),
-    ({"drawn_on": "2023-06-30"}, "good"),
-    ({"drawn_on": "2023-07-01"}, "no_exposure"),
-])
+@pytest.mark.parametrize(
+    ("dates", "expected"),
+    [
+        ({}, "good"),
+        ({"dpd31_on": "2022-08-01"}, "indeterminate"),
+        ({"dpd31_on": "2022-08-01", "dpd90_on": "2022-10-01"}, "bad"),
+        ({"guarantor_paid_on": "2023-06-30"}, "bad"),
+        ({"written_off_on": "2022-07-01"}, "bad"),  # first day of the window counts
+        ({"dpd90_on": "2023-07-01"}, "good"),  # first day after it does not
+        ({"dpd90_on": "2022-06-30"}, "already_bad"),
+        ({"closed_on": "2022-07-01"}, "no_exposure"),
+        ({"closed_on": "2022-07-02"}, "good"),
+        ({"drawn_on": "2023-06-30"}, "good"),
+        ({"drawn_on": "2023-07-01"}, "no_exposure"),
+    ],
+)
 def test_states_by_hand(dates, expected):
     assert state(loan(**dates)) == expected
 
@@ -71,8 +80,13 @@ def test_what_happens_after_the_query_date_is_not_used():
 
 
 def test_the_latest_version_known_at_the_query_date_counts():
-    versions = pd.DataFrame([loan(version=1, known_at="2023-01-01"), loan(version=2, known_at="2023-06-01",
-                             dpd90_on="2022-12-01"), loan(version=3, known_at="2024-01-02")])
+    versions = pd.DataFrame(
+        [
+            loan(version=1, known_at="2023-01-01"),
+            loan(version=2, known_at="2023-06-01", dpd90_on="2022-12-01"),
+            loan(version=3, known_at="2024-01-02"),
+        ]
+    )
     assert latest_known(versions, "loan_id", QUERY)["version_no"].tolist() == [2]
     assert latest_known(versions, "loan_id", pd.Timestamp("2023-05-31"))["version_no"].tolist() == [1]
 
@@ -96,8 +110,14 @@ def test_undated_outcomes():
 
 
 def records_of(features: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({"enterprise_id": features["enterprise_id"], "version_no": 1, "known_at": QUERY,
-                         "is_bad": features["is_bad"].astype(bool)})
+    return pd.DataFrame(
+        {
+            "enterprise_id": features["enterprise_id"],
+            "version_no": 1,
+            "known_at": QUERY,
+            "is_bad": features["is_bad"].astype(bool),
+        }
+    )
 
 
 NO_LOANS = pd.DataFrame(columns=["loan_id", "enterprise_id", "version_no", "known_at", *DATES])
@@ -105,8 +125,15 @@ NO_LOANS = pd.DataFrame(columns=["loan_id", "enterprise_id", "version_no", "know
 
 def sample_of(features, loans=NO_LOANS, records=None, query=QUERY):
     records = records_of(features) if records is None else records
-    return build_sample(features.drop(columns="is_bad"), loans, records, TARGET, CONFIG.scorecard.minimum_history,
-                        CONFIG.features, query)
+    return build_sample(
+        features.drop(columns="is_bad"),
+        loans,
+        records,
+        TARGET,
+        CONFIG.scorecard.minimum_history,
+        CONFIG.features,
+        query,
+    )
 
 
 def test_waterfall_counts_every_row_once():
@@ -144,12 +171,16 @@ def test_dated_labels_use_several_dates_and_keep_indeterminates_apart():
     sample = sample_of(stacked, pd.DataFrame(loans))
     assert sample.label_source == "loan"
     # three months apart, anchored at the latest matured date; 2023-10 is counted as immature
-    assert [str(d.date()) for d in sample.rows["as_of"].unique()] == ["2022-01-01", "2022-04-01", "2022-07-01",
-                                                                     "2022-10-01"]
+    assert [str(d.date()) for d in sample.rows["as_of"].unique()] == [
+        "2022-01-01",
+        "2022-04-01",
+        "2022-07-01",
+        "2022-10-01",
+    ]
     by_step = {row["step"]: row["leaving"] for row in sample.waterfall}
     assert by_step["performance window or reporting lag not over"] >= 29
     first = sample.rows[sample.rows["enterprise_id"] == "E00000"].set_index("as_of")["is_bad"]
-    assert first.tolist() == [1, 1, 1]                       # at 2022-10 it was bad already
+    assert first.tolist() == [1, 1, 1]  # at 2022-10 it was bad already
     assert set(sample.indeterminate["enterprise_id"]) == {"E00001"}
 
 

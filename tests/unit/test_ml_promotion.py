@@ -115,8 +115,14 @@ def test_an_interrupted_promotion_is_completed_by_its_repeat(promotion, monkeypa
     assert promotion.registry.aliases() == {"champion": "1"}
 
 
-@pytest.mark.parametrize("tamper", [
-    lambda r: r.set_alias("champion", "2"), lambda r: r.delete_alias("champion"), lambda r: r.set_alias("shadow", "1")])
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        lambda r: r.set_alias("champion", "2"),
+        lambda r: r.delete_alias("champion"),
+        lambda r: r.set_alias("shadow", "1"),
+    ],
+)
 def test_an_alias_moved_past_the_gate_is_found(promotion, tamper):
     approve_first(promotion)
     promotion.registry.add("2", good_evidence(), partition="2024-02-01")
@@ -150,11 +156,14 @@ def test_a_superseded_candidate_cannot_be_decided(promotion):
         promotion.check(PARTITION, NO_CHAMPION)
 
 
-@pytest.mark.parametrize("change", [
-    lambda entries: [entries[0], replace(entries[1], actor="somebody"), *entries[2:]],
-    lambda entries: [entries[0], *entries[2:]],
-    lambda entries: entries[1:],
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda entries: [entries[0], replace(entries[1], actor="somebody"), *entries[2:]],
+        lambda entries: [entries[0], *entries[2:]],
+        lambda entries: entries[1:],
+    ],
+)
 def test_an_altered_ledger_is_found(promotion, change):
     approve_first(promotion)
     entries = promotion.entries()
@@ -171,29 +180,42 @@ def failed(**arguments) -> set[str]:
     return {finding.rule for finding in report(**arguments).findings if not finding.passed}
 
 
-@pytest.mark.parametrize(("arguments", "rule"), [
-    ({"artifacts": ARTIFACTS - {"plots/roc.png"}}, "artefacts"),
-    ({"bads": 19}, "sample"),
-    ({"features": 2}, "sample"),
-    ({"auc": {"scorecard": interval(0.7, 0.59, 0.8)}}, "discrimination"),
-    ({"out_of_time": {"auc": {"scorecard": interval(0.6, 0.5, 0.7)}}}, "discrimination"),
-    ({"gains": {"scorecard over plain_regression": interval(-0.06, -0.11, 0.0),
-                "scorecard over size_only": interval(0, -0.1, 0.1)}}, "against plain regression"),
-    ({"over": interval(-0.04, -0.06, -0.02)}, "against champion"),
-    ({"calibration": {"mean_pd": 0.2, "bad_rate": 0.1, "gap": 0.1, "hosmer_lemeshow_p": 0.4}}, "calibration"),
-    ({"calibration": {"mean_pd": 0.1, "bad_rate": 0.1, "gap": 0.0, "hosmer_lemeshow_p": 0.001}}, "calibration"),
-    ({"stability": {"time": {"psi": 0.3, "limit": 0.2, "rows_before": 99, "rows_now": 99}}}, "stability: time"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "rule"),
+    [
+        ({"artifacts": ARTIFACTS - {"plots/roc.png"}}, "artefacts"),
+        ({"bads": 19}, "sample"),
+        ({"features": 2}, "sample"),
+        ({"auc": {"scorecard": interval(0.7, 0.59, 0.8)}}, "discrimination"),
+        ({"out_of_time": {"auc": {"scorecard": interval(0.6, 0.5, 0.7)}}}, "discrimination"),
+        (
+            {
+                "gains": {
+                    "scorecard over plain_regression": interval(-0.06, -0.11, 0.0),
+                    "scorecard over size_only": interval(0, -0.1, 0.1),
+                }
+            },
+            "against plain regression",
+        ),
+        ({"over": interval(-0.04, -0.06, -0.02)}, "against champion"),
+        ({"calibration": {"mean_pd": 0.2, "bad_rate": 0.1, "gap": 0.1, "hosmer_lemeshow_p": 0.4}}, "calibration"),
+        ({"calibration": {"mean_pd": 0.1, "bad_rate": 0.1, "gap": 0.0, "hosmer_lemeshow_p": 0.001}}, "calibration"),
+        ({"stability": {"time": {"psi": 0.3, "limit": 0.2, "rows_before": 99, "rows_now": 99}}}, "stability: time"),
+    ],
+)
 def test_each_rule_blocks_by_itself(arguments, rule):
     assert failed() == set()
     assert failed(**arguments) == {rule}
 
 
-@pytest.mark.parametrize(("psi", "limit", "blocks"), [
-    (0.15, 0.17, False),   # small samples: chance alone goes that far
-    (0.05, 0.01, False),   # large samples: beyond chance, but immaterial
-    (0.15, 0.12, True),
-])
+@pytest.mark.parametrize(
+    ("psi", "limit", "blocks"),
+    [
+        (0.15, 0.17, False),  # small samples: chance alone goes that far
+        (0.05, 0.01, False),  # large samples: beyond chance, but immaterial
+        (0.15, 0.12, True),
+    ],
+)
 def test_stability_is_held_against_chance_and_matter(psi, limit, blocks):
     stability = {"time": {"psi": psi, "limit": limit, "rows_before": 100, "rows_now": 100}}
     assert bool(failed(stability=stability)) == blocks
@@ -201,16 +223,22 @@ def test_stability_is_held_against_chance_and_matter(psi, limit, blocks):
 
 def test_conditions_are_carried_by_the_approval(promotion):
     shift = {"psi": 0.8, "limit": 0.2, "rows_before": 123, "rows_now": 100}
-    promotion.registry.stored["1"] = good_evidence(stability={"coverage": shift},
-                                                   auc={"scorecard": interval(0.95, 0.9, 0.98)})
+    promotion.registry.stored["1"] = good_evidence(
+        stability={"coverage": shift}, auc={"scorecard": interval(0.95, 0.9, 0.98)}
+    )
     conditions = approve_first(promotion)["conditions"]
-    for expected in (CONFIG.promotion.approval.coverage_condition, CONFIG.promotion.approval.leak_condition,
-                     "not testable"):
+    for expected in (
+        CONFIG.promotion.approval.coverage_condition,
+        CONFIG.promotion.approval.leak_condition,
+        "not testable",
+    ):
         assert expected in conditions
 
 
 def test_no_gain_over_size_is_said_so():
-    gains = {"scorecard over plain_regression": interval(0, -0.02, 0.02),
-             "scorecard over size_only": interval(0.02, -0.03, 0.07)}
+    gains = {
+        "scorecard over plain_regression": interval(0, -0.02, 0.02),
+        "scorecard over size_only": interval(0.02, -0.03, 0.07),
+    }
     [finding] = [f for f in report(gains=gains).findings if f.rule == "over size alone"]
     assert finding.passed and finding.detail.startswith("no gain over size alone is shown")

@@ -52,13 +52,19 @@ def small_card() -> Scorecard:
         bins("sales_amount_12m_cny", (10.0, 20.0), (0.9, 0.1, -0.8), missing_woe=0.4),
         bins("customer_hhi_12m_ratio", (0.5,), (-0.5, 0.7)),
         bins("customer_top1_12m_ratio", (0.3,), (-0.2, 0.2)),
-        betas=(0.8, 1.1, 0.5), intercept=-2.0,
+        betas=(0.8, 1.1, 0.5),
+        intercept=-2.0,
     )
 
 
 def test_scores_by_hand():
-    frame = pd.DataFrame({"sales_amount_12m_cny": [5, 10, 25, np.nan], "customer_hhi_12m_ratio": [0.5, 0.49, 0.1, 0.9],
-                          "customer_top1_12m_ratio": [0.1, 0.1, 0.1, 0.1]})
+    frame = pd.DataFrame(
+        {
+            "sales_amount_12m_cny": [5, 10, 25, np.nan],
+            "customer_hhi_12m_ratio": [0.5, 0.49, 0.1, 0.9],
+            "customer_top1_12m_ratio": [0.1, 0.1, 0.1, 0.1],
+        }
+    )
     points = small_card().points(frame)
     # −(0.8·0.9 − 2/3)·28.8539 + 487.1229/3 = 160.84 for the lowest sales, and so on
     assert points["sales_amount_12m_cny"].tolist() == [161, 179, 200, 172]
@@ -66,8 +72,11 @@ def test_scores_by_hand():
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.one_of(st.none(), st.floats(-100, 100)), st.floats(0, 1), st.floats(0, 1)), min_size=1,
-                max_size=20))
+@given(
+    st.lists(
+        st.tuples(st.one_of(st.none(), st.floats(-100, 100)), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=20
+    )
+)
 def test_points_add_up_and_reasons_are_bounded(rows):
     frame = pd.DataFrame(rows, columns=small_card().features).astype(float)
     scored, points = small_card().score(frame), small_card().points(frame)
@@ -84,8 +93,9 @@ def test_points_add_up_and_reasons_are_bounded(rows):
 
 
 def test_features_with_one_code_give_one_reason():
-    frame = pd.DataFrame({"sales_amount_12m_cny": [25.0], "customer_hhi_12m_ratio": [0.9],
-                          "customer_top1_12m_ratio": [0.9]})
+    frame = pd.DataFrame(
+        {"sales_amount_12m_cny": [25.0], "customer_hhi_12m_ratio": [0.9], "customer_top1_12m_ratio": [0.9]}
+    )
     points = small_card().points(frame).iloc[0]
     [reason] = reasons_of(small_card(), reason_groups(small_card(), CONFIG.features), points, set())
     assert reason.feature == "customer_hhi_12m_ratio, customer_top1_12m_ratio"
@@ -93,8 +103,9 @@ def test_features_with_one_code_give_one_reason():
 
 
 def test_a_missing_value_is_never_a_reason():
-    frame = pd.DataFrame({"sales_amount_12m_cny": [np.nan], "customer_hhi_12m_ratio": [0.1],
-                          "customer_top1_12m_ratio": [0.1]})
+    frame = pd.DataFrame(
+        {"sales_amount_12m_cny": [np.nan], "customer_hhi_12m_ratio": [0.1], "customer_top1_12m_ratio": [0.1]}
+    )
     points = small_card().points(frame).iloc[0]
     groups = reason_groups(small_card(), CONFIG.features)
     assert reasons_of(small_card(), groups, points, {"sales_amount_12m_cny"}) == []

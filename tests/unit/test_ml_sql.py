@@ -67,8 +67,12 @@ def test_literals_keep_every_bit(value):
 
 def test_the_portfolio_statement_names_its_source_once_and_refers_thin_files():
     fitted = card(bins("sales_amount_12m_cny", (1.0,), (0.5, -0.5)), betas=(1.0,), intercept=-2.0)
-    text = portfolio_sql(fitted, reason_groups(fitted, CONFIG.features), MinimumHistory(months=6, active_sale_months=3),
-                         CONFIG.features.history)
+    text = portfolio_sql(
+        fitted,
+        reason_groups(fitted, CONFIG.features),
+        MinimumHistory(months=6, active_sale_months=3),
+        CONFIG.features.history,
+    )
     assert text.count(SOURCE) == 1
     assert "history shorter than 6 months" in text
     assert "is_bad" not in text and "rating" not in text

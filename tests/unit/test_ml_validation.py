@@ -27,7 +27,8 @@ from ml.validation import (
 )
 
 samples = st.lists(st.tuples(st.booleans(), st.integers(-5, 5)), min_size=4, max_size=60).filter(
-    lambda rows: 0 < sum(bad for bad, _ in rows) < len(rows))
+    lambda rows: 0 < sum(bad for bad, _ in rows) < len(rows)
+)
 
 
 def test_auc_and_ks_by_hand():
@@ -45,7 +46,9 @@ def test_auc_and_ks_by_hand():
 def test_auc_equals_sklearn_and_ks_equals_scipy(rows):
     is_bad, risk = np.array([bad for bad, _ in rows]).astype(int), np.array([value for _, value in rows], float)
     assert auc(is_bad, risk) == pytest.approx(roc_auc_score(is_bad, risk))
-    assert ks(is_bad, risk) == pytest.approx(stats.ks_2samp(risk[is_bad == 1], risk[is_bad == 0], method="asymp").statistic)
+    assert ks(is_bad, risk) == pytest.approx(
+        stats.ks_2samp(risk[is_bad == 1], risk[is_bad == 0], method="asymp").statistic
+    )
 
 
 @settings(deadline=None)
@@ -77,8 +80,10 @@ def test_delong_and_bootstrap_cover_the_known_auc():
     for run in range(200):
         is_bad = np.r_[np.ones(30, int), np.zeros(120, int)]
         risk = np.r_[rng.normal(1, 1, 30), rng.normal(0, 1, 120)]
-        found = {"delong": auc_delong(is_bad, risk),
-                 "bootstrap": bootstrap(weighted_auc, is_bad, risk, bootstrap_weights(is_bad, 300, run))}
+        found = {
+            "delong": auc_delong(is_bad, risk),
+            "bootstrap": bootstrap(weighted_auc, is_bad, risk, bootstrap_weights(is_bad, 300, run)),
+        }
         for name, interval in found.items():
             hits[name] += interval.low <= truth <= interval.high
     assert 182 <= hits["delong"] <= 199
@@ -102,7 +107,8 @@ def test_paired_gain_of_equal_models_is_zero_and_of_noise_is_no_claim():
     assert (same.gain.value, same.gain.low, same.gain.high) == (0, 0, 0)
     assert same.verdict == "no difference shown"
     assert paired_auc_gain(is_bad, risk, risk + rng.normal(scale=0.1, size=123), weights).verdict == (
-        "no difference shown")
+        "no difference shown"
+    )
     assert paired_auc_gain(is_bad, risk, rng.normal(size=123), weights).verdict == "better"
 
 
