@@ -53,7 +53,12 @@ class Settings(BaseSettings):
 
     @property
     def home(self) -> Path:
-        """`var_dir` with symbolic links resolved, so that stored table paths stay true."""
+        """`var_dir` with symbolic links resolved, so that stored table paths stay true.
+
+        Before any lakehouse was chosen (`var/current` points at the one in use) it is `var/demo`.
+        """
+        if self.var_dir == PROJECT_DIR / "var" / "current" and not self.var_dir.exists():
+            return PROJECT_DIR / "var" / "demo"
         return self.var_dir.resolve()
 
     @property
