@@ -48,7 +48,7 @@ def invoke(command: str, arguments: Sequence[str] = (), variables: Mapping[str, 
     flags = [
         "--project-dir", str(project_dir()), "--profiles-dir", str(project_dir()),
         "--target-path", str(settings.home / "dbt"), "--log-path", str(log_dir),
-        "--log-file-max-bytes", str(LOG_BYTES), "--log-level", "none", "--no-use-colors",
+        "--log-file-max-bytes", str(LOG_BYTES), "--log-level", "none", "--log-level-file", "debug",
         "--vars", json.dumps({**schemas, **(variables or {})}),
     ]  # fmt: skip
     with _spark_remote(), warnings.catch_warnings():

@@ -1,0 +1,191 @@
+"""Features built twice, before and after a later drop: what was known earlier does not change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lakehouse import engine, tables
+from lakehouse.errors import EngineError, GateFailed
+from lakehouse.settings import get_settings
+from spark_jobs import dbt_run, feature_docs, features
+
+pytestmark = pytest.mark.engine
+
+FIRST, SECOND = "2020-03-01", "2020-05-01"
+INVOICE = (
+    "invoice_id string, version_no int, enterprise_id string, direction string, invoice_number string, "
+    "issued_on date, counterparty_id string, amount_excl_tax_cny decimal(18,2), tax_cny decimal(18,2), "
+    "amount_incl_tax_cny decimal(18,2), status string, is_red_letter boolean, red_letter_link string, "
+    "reverses_invoice_id string, known_at string, known_at_is_assumed boolean"
+)
+
+
+def invoice(
+    issued_on: date,
+    amount: int,
+    *,
+    firm: str = "E1",
+    direction: str = "sale",
+    partner: str = "B1",
+    version: int = 1,
+    known: str | None = None,
+    status: str = "valid",
+) -> tuple:
+    """A version of the one invoice a firm issues or gets on a day; `known` as a date, else the day after."""
+    key = f"{firm}-{direction}-{issued_on}"
+    known_at = known or (issued_on + timedelta(days=1)).isoformat()
+    tax = Decimal(amount) * Decimal("0.13")
+    return (
+        key, version, firm, direction, key, issued_on, partner, Decimal(amount), tax, Decimal(amount) + tax,
+        status, amount < 0, None, None, f"{known_at} 00:00:00", known is None,
+    )  # fmt: skip
+
+
+def months(first: date, count: int) -> list[date]:
+    serials = range(first.year * 12 + first.month - 1, first.year * 12 + first.month - 1 + count)
+    return [date(s // 12, s % 12 + 1, 15) for s in serials]
+
+
+# E1 sells 1,000 and buys 500 every month from January 2018 to February 2020.
+FIRST_DROP = [
+    *(invoice(day, 1000) for day in months(date(2018, 1, 1), 26)),
+    *(invoice(day, 500, direction="purchase", partner="A1") for day in months(date(2018, 1, 1), 26)),
+]
+# What a drop of 1 April changes: February voided, January's amount corrected, and a sale of March.
+SECOND_DROP = [
+    invoice(date(2020, 2, 15), 1000, version=2, known="2020-04-01", status="void"),
+    invoice(date(2020, 1, 15), 1500, version=2, known="2020-04-01"),
+    invoice(date(2020, 3, 10), 700, partner="B2", known="2020-04-01"),
+]
+
+
+def put_silver(invoices: list[tuple], firms: dict[str, str]) -> None:
+    """Publishes silver with these invoice versions and firms (id → day known)."""
+    with engine.session("test_silver") as spark:
+        tables.ensure_schemas(spark)
+        rows = spark.createDataFrame(invoices, INVOICE)
+        tables.overwrite(rows.withColumn("known_at", rows.known_at.cast("timestamp")), "silver.vat_invoice")
+        enterprises = spark.createDataFrame(list(firms.items()), "enterprise_id string, known_at string")
+        tables.overwrite(
+            enterprises.selectExpr("enterprise_id", "1 AS version_no", "cast(known_at AS timestamp) AS known_at"),
+            "silver.enterprise",
+        )
+        built = ("silver.vat_invoice", "silver.enterprise")
+        tables.publish(spark, {t: tables.build_version(spark, t) for t in built}, "test", FIRST)
+
+
+def built_features(publish: bool = True) -> pd.DataFrame:
+    """The features as built, published as the gate would."""
+    with engine.session("test_features") as spark:
+        frame = spark.table(tables.build_name(features.TABLE)).toPandas()
+        if publish:
+            version = tables.build_version(spark, features.TABLE)
+            tables.publish(spark, {features.TABLE: version}, "test", FIRST)
+    return frame.sort_values(["as_of", "enterprise_id"]).reset_index(drop=True)
+
+
+@dataclass
+class Builds:
+    """Features after each drop, and what the second build reported."""
+
+    before: pd.DataFrame
+    after: pd.DataFrame
+    report: dict
+
+
+@pytest.fixture(scope="module")
+def builds(running_engine: None) -> Iterator[Builds]:
+    patch = pytest.MonkeyPatch()
+    patch.setenv("VINELAKE_ENVIRONMENT", "known")
+    get_settings.cache_clear()
+    put_silver(FIRST_DROP, {"E1": "2018-01-01", "E2": FIRST})
+    features.build(FIRST)
+    before = built_features()
+    put_silver([*FIRST_DROP, *SECOND_DROP], {"E1": "2018-01-01", "E2": FIRST})
+    report = features.build(SECOND)
+    yield Builds(before, built_features(), report)
+    patch.undo()
+    get_settings.cache_clear()
+
+
+def row(frame: pd.DataFrame, as_of: str, firm: str = "E1") -> pd.Series:
+    found = frame[(frame.as_of == date.fromisoformat(as_of)) & (frame.enterprise_id == firm)]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def test_the_columns_are_the_defined_features(builds: Builds) -> None:
+    keys = {"as_of", "enterprise_id", "history_months", "known_at_is_assumed"}
+    assert set(builds.before.columns) - keys == {feature.name for feature in feature_docs.definitions()}
+
+
+def test_dates_are_the_drop_the_observations_and_what_readers_have(builds: Builds) -> None:
+    assert builds.report["as_of"] == ["2020-01-01", FIRST, SECOND]
+    assert builds.report["rows"] == len(builds.after) == 5  # E2 is unknown on 1 January
+
+
+def test_a_read_as_of_before_the_drop_is_unchanged(builds: Builds) -> None:
+    old = builds.after[builds.after.as_of <= date.fromisoformat(FIRST)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(old, builds.before, check_exact=True)
+
+
+def test_before_the_drop_nothing_of_it_counts(builds: Builds) -> None:
+    first = row(builds.before, FIRST)
+    assert first.history_months == 26
+    assert first.sales_amount_12m_cny == 12_000
+    assert first.purchase_to_sales_24m_ratio == 0.5
+    assert first.sales_void_count_12m_ratio == 0
+    assert first.since_last_sale_days == 15
+    assert first.sales_growth_12m_ratio == 0
+    assert first.customer_12m_count == 1
+    assert first.known_at_is_assumed
+
+
+def test_after_the_drop_its_corrections_count(builds: Builds) -> None:
+    # Months of May 2019 to April 2020: eight of 1,000, 1,500 in January, none in February, 700 in March.
+    second = row(builds.after, SECOND)
+    assert second.sales_amount_12m_cny == 8 * 1000 + 1500 + 700
+    assert second.sales_invoice_12m_count == 10
+    assert second.sales_void_count_12m_ratio == pytest.approx(1 / 11, rel=1e-15)
+    assert second.sales_active_12m_months == 10
+    assert second.customer_12m_count == 2
+    assert second.customer_top1_12m_ratio == pytest.approx(9500 / 10200, rel=1e-15)
+    assert second.since_last_sale_days == (date(2020, 5, 1) - date(2020, 3, 10)).days
+    assert second.sales_max_gap_12m_days == (date(2020, 3, 10) - date(2020, 1, 15)).days - 1
+
+
+def test_a_firm_without_invoices_has_zeros_and_nulls(builds: Builds) -> None:
+    silent = row(builds.after, SECOND, "E2")
+    assert silent.history_months == 0 and not silent.known_at_is_assumed
+    assert silent.sales_amount_12m_cny == silent.customer_12m_count == silent.sales_active_12m_months == 0
+    reasons = {feature.name: feature.null_reason for feature in feature_docs.definitions()}
+    for name, reason in reasons.items():
+        assert pd.isna(silent[name]) == bool(reason), name
+
+
+def test_the_unit_tests_of_the_models_pass(builds: Builds) -> None:
+    with engine.session("test_features"):
+        results = dbt_run.invoke("test", ["--select", "test_type:unit"], {"as_of_dates": [FIRST]})
+    assert len(results) >= 13
+    assert {str(result.status) for result in results} == {"pass"}
+
+
+def test_a_failing_test_is_named_with_the_log(builds: Builds) -> None:
+    put_silver(FIRST_DROP, {"E2": FIRST})
+    with engine.session("test_features"), pytest.raises(GateFailed, match="relationships_enterprise_feat") as caught:
+        dbt_run.invoke("test", ["--select", "enterprise_features,test_name:relationships"], {"as_of_dates": [FIRST]})
+    log = Path(str(caught.value).split("log ")[1].splitlines()[0])
+    assert "relationships_enterprise_features" in log.read_text(encoding="utf-8")
+
+
+def test_a_failing_model_is_named_without_a_java_stack(builds: Builds) -> None:
+    with engine.session("test_features"), pytest.raises(EngineError, match="no as_of_dates were given") as caught:
+        dbt_run.invoke("run", ["--select", "int_as_of"], {"as_of_dates": []})
+    assert "int_as_of" in str(caught.value) and "\tat " not in str(caught.value)
