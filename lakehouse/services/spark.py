@@ -20,6 +20,16 @@ from lakehouse.settings import get_settings
 
 # Spark asks executors for this module, which the packaged Java lacks and nothing here uses.
 UNKNOWN_MODULE = "--add-modules=jdk.incubator.vector"
+# Reading and writing s3a://. The whole SDK in one jar is 650 MB; these parts are 12 MB.
+OBJECT_STORE_PACKAGES = (
+    "org.apache.hadoop:hadoop-aws:3.5.0,software.amazon.awssdk:s3:2.35.4,"
+    "software.amazon.awssdk:s3-transfer-manager:2.35.4"
+)
+OBJECT_STORE_UNNEEDED = (
+    engine.UNNEEDED.replace("org.apache*:*", "org.apache.spark:*,org.apache.parquet:*")
+    + ",org.apache.commons:*,org.apache.logging*:*,org.apache.httpcomponents*:*,io.netty:*,org.wildfly*:*"
+    + ",software.amazon.awssdk:bundle,software.amazon.awssdk:netty*"
+)
 
 
 def java_home() -> Path:
@@ -110,7 +120,8 @@ def worker(address: str, host: str | None, port: int, webui_port: int, **given: 
 @click.option("--bind", default="0.0.0.0", help="Address to listen on.")
 @click.option("--port", default=15002)
 @click.option("--executor-memory", default="1500m")
-def connect(address: str, host: str | None, bind: str, port: int, executor_memory: str) -> None:
+@click.option("--object-store", default=None, envvar="AWS_ENDPOINT_URL", help="http://host:port of an S3.")
+def connect(address: str, host: str | None, bind: str, port: int, **given: str | None) -> None:
     """The Connect server: what SPARK_REMOTE of every client points to."""
     changed = {
         "spark.master": address,
@@ -118,12 +129,27 @@ def connect(address: str, host: str | None, bind: str, port: int, executor_memor
         "spark.driver.bindAddress": bind,
         "spark.connect.grpc.binding.address": bind,
         "spark.connect.grpc.binding.port": str(port),
-        "spark.executor.memory": executor_memory,
+        "spark.executor.memory": given["executor_memory"] or "1500m",
     }
-    run(connect_command(changed))
+    run(connect_command(changed, given["object_store"]))
 
 
-def connect_command(changed: dict[str, str]) -> list[str]:
+def object_store_conf(endpoint: str, packages: str | None) -> dict[str, str]:
+    """What makes `s3a://` reach an S3 endpoint; the keys come from AWS_ACCESS_KEY_ID and its secret.
+
+    `packages` are those the server fetches anyway.
+    """
+    return {
+        "spark.hadoop.fs.s3a.endpoint": endpoint,
+        "spark.hadoop.fs.s3a.endpoint.region": "us-east-1",
+        "spark.hadoop.fs.s3a.path.style.access": "true",
+        "spark.hadoop.fs.s3a.connection.ssl.enabled": str(endpoint.startswith("https:")).lower(),
+        "spark.jars.packages": ",".join(filter(None, [packages, OBJECT_STORE_PACKAGES])),
+        "spark.jars.excludes": OBJECT_STORE_UNNEEDED,
+    }
+
+
+def connect_command(changed: dict[str, str], object_store: str | None = None) -> list[str]:
     """The embedded engine's command with `changed` in place of its own configuration values.
 
     The Delta jars are named to Spark as well, which hands them to the executors.
@@ -134,6 +160,10 @@ def connect_command(changed: dict[str, str]) -> list[str]:
     if "spark.jars.packages" not in names:
         jars = [part for part in command[command.index("-cp") + 1].split(os.pathsep) if "io.delta" in part]
         changed = {**changed, "spark.jars": ",".join(jars)}
+    if object_store:
+        place = names.get("spark.jars.packages")
+        packages = command[place].split("=", 1)[1] if place else None
+        changed = {**changed, **object_store_conf(object_store, packages)}
     end = command.index("--class")
     for name, value in changed.items():
         if name in names:
