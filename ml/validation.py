@@ -14,6 +14,9 @@ from scipy import stats
 from lakehouse.errors import ModelError
 
 
+_CELLS_AT_ONCE = 2_000_000
+
+
 @dataclass(frozen=True)
 class Interval:
     """A figure with its confidence interval."""
@@ -141,7 +144,10 @@ def weighted_ks(is_bad: np.ndarray, risk: np.ndarray, weights: np.ndarray) -> np
 
 def mean_over_repeats(measure: Callable, is_bad: np.ndarray, risk: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """A weighted measure per draw, averaged over the repeats (rows of `risk`)."""
-    return np.mean([measure(is_bad, run, weights) for run in np.atleast_2d(risk)], axis=0)
+    # Draws are taken in parts, so that memory does not grow with draws × rows.
+    parts = np.array_split(weights, max(1, weights.size // _CELLS_AT_ONCE))
+    means = [np.mean([measure(is_bad, run, part) for run in np.atleast_2d(risk)], axis=0) for part in parts]
+    return np.concatenate(means)
 
 
 def percentile_interval(value: float, draws: np.ndarray, confidence: float = 0.95) -> Interval:
