@@ -1,0 +1,63 @@
+"""Times `make demo` as a newcomer meets it, in a clean clone with an empty home.
+
+Three runs: first (installation included), second (`make clean-data` before it: data removed, packages kept,
+services started anew), and a rerun with nothing new. Prints a Markdown row. Needs Python, make and git only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+KEPT = ("PATH", "LANG", "TERM", "SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+
+def run(command: list[str], room: Path, log: Path) -> float:
+    """Seconds of one command in the clone; exits with the log's place when it fails."""
+    environment = {name: os.environ[name] for name in KEPT if name in os.environ} | {"HOME": str(room / "home")}
+    started = time.monotonic()
+    with log.open("ab") as stream:
+        done = subprocess.run(command, cwd=room / "project", env=environment, stdout=stream, stderr=stream)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed after {time.monotonic() - started:.0f} s; see {log}")
+    return time.monotonic() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--invoices", type=Path, help="folder of real invoice files; the built-in source otherwise")
+    arguments = parser.parse_args()
+    room = Path(tempfile.mkdtemp(prefix="demo-times-"))
+    (room / "home").mkdir()
+    subprocess.run(["git", "clone", "-q", str(PROJECT), str(room / "project")], check=True)
+    log, demo = room / "demo.log", ["make", "demo"]
+    if arguments.invoices:
+        demo.append(f"INVOICES={arguments.invoices.resolve()}")
+    try:
+        first = run(demo, room, log)
+        run(["make", "clean-data"], room, log)
+        second = run(demo, room, log)
+        rerun = run(demo, room, log)
+    finally:
+        subprocess.run(["make", "down"], cwd=room / "project", capture_output=True)
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=PROJECT, capture_output=True, text=True).stdout
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    print("| date | commit | machine | source | first | second | rerun |")
+    print(
+        f"| {datetime.date.today()} | {commit.strip()} | {machine} | "
+        f"{arguments.invoices.name if arguments.invoices else 'built-in'} | "
+        f"{first:.0f} s | {second:.0f} s | {rerun:.0f} s |"
+    )
+    print(f"log: {log}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
