@@ -13,7 +13,6 @@ from scipy import stats
 
 from lakehouse.errors import ModelError
 
-
 _CELLS_AT_ONCE = 2_000_000
 
 
