@@ -20,6 +20,9 @@ RECORD_KEYS = {
     "credit_record": "enterprise_id",
 }
 
+# Spark reads `delta.`/a/path`` as a table: that would pass every gate by.
+FILE_FORMATS = {"delta", "parquet", "csv", "json", "text", "orc", "avro", "xml", "binaryfile"}
+
 
 def run(spark: SparkSession, statement: str, as_of: date | None = None) -> DataFrame:
     """The rows of a query. With `as_of`, every table is read as it was known at 00:00 of that date:
@@ -32,11 +35,17 @@ def run(spark: SparkSession, statement: str, as_of: date | None = None) -> DataF
     tree = _parse(statement)
     commons = {c.alias_or_name for c in tree.find_all(exp.CTE)}
     for node in list(tree.find_all(exp.Table)):
-        schema = node.db
+        schema = node.db.lower()
+        if not isinstance(node.this, exp.Identifier):
+            continue  # a function that makes rows, such as range(10)
         if schema.endswith("_build"):
             raise ConfigError(
                 f"{node.sql()} is a build that no gate has passed",
                 remedy=f"read {schema.removesuffix('_build')}.{node.name}",
+            )
+        if schema in FILE_FORMATS:
+            raise ConfigError(
+                f"{node.sql()} names files, not a published table", remedy="`vinelake tables` lists the tables"
             )
         if as_of and (schema or node.name not in commons):
             _read_as_known(spark, node, as_of)
