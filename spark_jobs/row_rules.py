@@ -6,6 +6,7 @@ a reason code, never a failed job.
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -63,11 +64,18 @@ def _typed(column: Column) -> str:
     if column.spark_type == "string":
         return text
     if column.spark_type == "date":
-        return f"CAST(try_to_timestamp({text}, {_quoted(column.date_format)}) AS date)"
+        parsed = f"CAST(try_to_timestamp({text}, {_quoted(column.date_format)}) AS date)"
+        if not re.search("[^A-Za-z]", column.date_format):
+            return parsed
+        # A year of six digits overflows inside `try_to_timestamp`, which then fails the job after all.
+        return f"CASE WHEN NOT {text} RLIKE '[0-9]{{5}}' THEN {parsed} END"
     if column.spark_type.startswith("decimal"):
+        # Powers of ten are refused: a spreadsheet that writes 1.23E+05 has lost digits already, and a huge
+        # exponent overflows inside `try_cast`, which then fails the job after all.
+        plain = f"CASE WHEN {text} RLIKE '^[+-]?[0-9.]+$' THEN {text} END"
         # More decimals than the type holds would be rounded without a word: such a value is refused.
-        exact = f"try_cast({text} AS decimal(38,10))"
-        fitting = f"try_cast({text} AS {column.spark_type})"
+        exact = f"try_cast({plain} AS decimal(38,10))"
+        fitting = f"try_cast({plain} AS {column.spark_type})"
         return f"CASE WHEN {exact} = {fitting} THEN {fitting} END"
     return f"try_cast({text} AS {column.spark_type})"
 
@@ -79,7 +87,9 @@ def _column_reasons(column: Column, received_on: date) -> list[str]:
     if column.required:
         reasons.append(f"CASE WHEN {text} IS NULL THEN 'missing:{column.name}' END")
     if column.pattern:
-        reasons.append(f"CASE WHEN NOT {name} RLIKE {_quoted(column.pattern)} THEN 'bad_pattern:{column.name}' END")
+        # (?d): the end mark `$` must not overlook a trailing separator such as U+0085 or U+2028.
+        fits = f"{name} RLIKE {_quoted('(?d)' + column.pattern)}"
+        reasons.append(f"CASE WHEN NOT {fits} THEN 'bad_pattern:{column.name}' END")
     literal = _quoted if column.spark_type in ("string", "date") else str
     cast = "date" if column.spark_type == "date" else ""
     if column.minimum is not None:
