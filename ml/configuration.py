@@ -81,6 +81,7 @@ class Selection(_Frozen):
 
 class Regression(_Frozen):
     c: float = Field(gt=0)
+    min_point_range: float = Field(ge=0)
 
 
 class Calibration(_Frozen):

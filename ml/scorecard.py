@@ -143,22 +143,27 @@ class Scorecard:
         )
 
 
-def regress(woe: np.ndarray, is_bad: np.ndarray, c: float) -> tuple[float, np.ndarray, list[int]]:
-    """Logistic regression on woe with an L2 penalty; columns of the wrong sign leave one by one.
+def regress(
+    woe: np.ndarray, is_bad: np.ndarray, c: float, least_effect: float = 0.0
+) -> tuple[float, np.ndarray, list[int]]:
+    """Logistic regression on woe with an L2 penalty; columns of the wrong sign, or of no weight, leave one by one.
 
     woe rises with risk, so a coefficient at or below zero says that the feature only corrects another
-    one: its points would contradict its bins. Returns intercept, coefficients, kept columns.
+    one: its points would contradict its bins. `least_effect` is the least difference of logit between a
+    column's best and worst value; one column stays whatever its weight. Returns intercept, coefficients, kept
+    columns.
     """
     from sklearn.linear_model import LogisticRegression
 
+    spread = woe.max(axis=0) - woe.min(axis=0)
     kept = list(range(woe.shape[1]))
     while kept:
         model = LogisticRegression(C=c, max_iter=1000).fit(woe[:, kept], is_bad)
-        betas = model.coef_[0]
-        worst = int(np.argmin(betas))
-        if betas[worst] > 1e-9:
-            return float(model.intercept_[0]), betas, kept
-        kept.pop(worst)
+        effect = model.coef_[0] * spread[kept]
+        weakest = int(np.argmin(effect))
+        if effect[weakest] > max(least_effect, 1e-9) or (len(kept) == 1 and effect[weakest] > 1e-9):
+            return float(model.intercept_[0]), model.coef_[0], kept
+        kept.pop(weakest)
     raise ModelError(
         "no feature explains the outcome with the sign its own bins have",
         remedy="check the label and the feature snapshot; see the sample waterfall",
@@ -177,7 +182,8 @@ def fit_from_bins(
             remedy="lower min_bin_share or check the features' fill rates",
         )
     woe = np.column_stack([woe_values(item, frame[item.feature].to_numpy(float, na_value=np.nan)) for item in usable])
-    intercept, betas, kept = regress(woe, is_bad, config.regression.c)
+    least = config.regression.min_point_range / scale_factor(config.scaling)
+    intercept, betas, kept = regress(woe, is_bad, config.regression.c, least)
     return Scorecard(
         tuple(usable[i] for i in kept), tuple(float(beta) for beta in betas), intercept, config.scaling, config.grades
     )

@@ -113,6 +113,47 @@ def audit(spark: SparkSession, build: str, source: DataFrame, partition: str) ->
     }
 
 
+def replay(as_of: str) -> dict:
+    """Scores a date again from what its rows name (model version, feature version) and compares, bit for bit.
+
+    Returns rows, whether all are equal, and the content hashes of stored and recomputed scores.
+    """
+    day = parse_partition(as_of)
+    registry = Registry(client())
+    with engine.session() as spark:
+        if not tables.is_published(spark, SCORES):
+            raise ModelError("nothing was scored yet", where=SCORES, remedy="promote a model, then score")
+        stored = tables.read(spark, SCORES).where(f"as_of = date'{day.isoformat()}'")
+        named = stored.select("model_version", "feature_snapshot").distinct().collect()
+        if len(named) != 1:
+            raise ModelError(
+                f"scores as of {day} name {len(named)} pairs of model and features, not one",
+                where=SCORES,
+                remedy="score the date again" if named else "score the date first",
+            )
+        number, snapshot = named[0]
+        version = registry.version(number)
+        if version is None:
+            raise ModelError(f"model version {number} is gone from the registry", where=SCORES)
+        source = spark.sql(
+            f"SELECT * FROM {tables.build_name(FEATURES)} VERSION AS OF {int(snapshot.split('@')[1])} "
+            f"WHERE as_of = date'{day.isoformat()}'"
+        )
+        statement = registry.artifact_text(version.run_id, "scorecard.sql")
+        again = apply_statement(spark, statement, source, number, snapshot)
+        hashes = [tables.content_hash(df) for df in (stored, again)]
+        rows = stored.count()
+    return {
+        "as_of": as_of,
+        "rows": rows,
+        "equal": hashes[0] == hashes[1],
+        "model_version": number,
+        "feature_snapshot": snapshot,
+        "stored": hashes[0],
+        "recomputed": hashes[1],
+    }
+
+
 def explain(enterprise_id: str, as_of: str | None = None) -> dict:
     """One firm's published score with reasons, and the value, bin and points of every feature behind it.
 

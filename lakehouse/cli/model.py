@@ -163,3 +163,15 @@ def restore_aliases(as_json: bool) -> None:
     from ml import promotion
 
     _told(promotion.restore_aliases(), as_json)
+
+
+@model.command()
+@click.argument("as_of")
+@json_option
+def replay(as_of: str, as_json: bool) -> None:
+    """Score a date again from what its rows name, and compare; exit 1 when a bit differs."""
+    from ml import scoring
+
+    told = scoring.replay(as_of)
+    _told(told, as_json)
+    raise SystemExit(0 if told["equal"] else 1)

@@ -128,6 +128,16 @@ def test_a_feature_of_the_wrong_sign_leaves():
     assert betas[0] > 0
 
 
+def test_a_feature_without_weight_leaves_and_the_last_one_stays():
+    rng = np.random.default_rng(4)
+    risk, weak = rng.normal(size=(2, 4000))
+    is_bad = (rng.uniform(size=4000) < 1 / (1 + np.exp(1 - risk - 0.1 * weak))).astype(int)
+    woe = np.column_stack([risk, weak])
+    assert regress(woe, is_bad, 1.0, least_effect=0.0)[2] == [0, 1]
+    assert regress(woe, is_bad, 1.0, least_effect=1.5)[2] == [0]
+    assert regress(woe, is_bad, 1.0, least_effect=99.0)[2] == [0]
+
+
 def test_no_feature_of_the_right_sign_is_an_error():
     is_bad = np.array([0, 1] * 50)
     with pytest.raises(ModelError, match="no feature"):
