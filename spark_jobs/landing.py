@@ -1,7 +1,8 @@
 """Landing: received files are kept byte for byte, each batch with a manifest chained to the one before it.
 
 A drop is a folder of files received on one date. Each contract that claims files of it makes one batch; the
-batch's id follows from the contract and the files' digests, so the same bytes are never taken in twice.
+batch's id follows from the contract and the files' digests. The same bytes again are nothing new, unless others
+came in between: then the source has gone back to an earlier state, and that is news.
 A drop is inspected whole before any of it is kept.
 """
 
@@ -11,7 +12,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from fnmatch import fnmatch
@@ -69,14 +70,18 @@ def land(partition: str, folder: Path | None = None) -> dict[str, Any]:
             remedy="compare the names with filePattern in contracts/*.yaml",
         )
     inspected = {c: [(path, inspect(path, c)) for path in paths] for c, paths in claims.items()}
-    known = {batch.batch_id: batch for batch in landed()}
+    known = landed()
     new, repeated = [], []
     for contract, files in inspected.items():
-        batch_id = _batch_id(contract, [f for _, f in files])
-        if batch_id in known:
-            repeated.append(batch_id)
+        received = [f for _, f in files]
+        earlier = [b for b in known if b.contract == contract.id]
+        same = [b for b in earlier if _content(contract.id, b.files) == _content(contract.id, received)]
+        repeat = next((b for b in same if b.received_on == received_on or b is earlier[-1]), None)
+        if repeat:
+            repeated.append(repeat.batch_id)
         else:
-            _refuse_past(contract, received_on, known.values())
+            _refuse_past(contract, received_on, earlier)
+            batch_id = _content(contract.id, received, received_on if same else None)
             new.append(_keep(contract, batch_id, received_on, files).batch_id)
     return {"new_batches": new, "repeated_batches": repeated, "unclaimed_files": unclaimed}
 
@@ -148,15 +153,17 @@ def _claims(drop: Path, known: Mapping[str, Contract]) -> tuple[dict[Contract, l
     return claims, unclaimed
 
 
-def _batch_id(contract: Contract, files: list[ReceivedFile]) -> str:
-    digest = hashlib.sha256(contract.id.encode())
+def _content(contract_id: str, files: Iterable[ReceivedFile], received_on: date | None = None) -> str:
+    """The id of a batch of these bytes; with the date where the same bytes were an earlier batch."""
+    digest = hashlib.sha256(contract_id.encode())
     for sha in sorted(f.sha256 for f in files):
         digest.update(sha.encode())
+    digest.update(received_on.isoformat().encode() if received_on else b"")
     return digest.hexdigest()[:16]
 
 
-def _refuse_past(contract: Contract, received_on: date, known: Mapping[str, Batch] | Any) -> None:
-    latest = max((b.received_on for b in known if b.contract == contract.id), default=None)
+def _refuse_past(contract: Contract, received_on: date, earlier: Iterable[Batch]) -> None:
+    latest = max((b.received_on for b in earlier), default=None)
     if latest and received_on < latest:
         raise LandingError(
             f"a drop received on {latest} is already in: knowledge cannot be put in before it",

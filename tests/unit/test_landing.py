@@ -119,6 +119,21 @@ def test_the_same_bytes_again_are_nothing_new(settings: Settings) -> None:
     assert stored(settings) == before
 
 
+def test_bytes_that_come_back_after_others_are_news(settings: Settings) -> None:
+    first, second = sound_sales(3), sound_sales(4)
+    days = {"2020-03-01": first, "2020-04-01": second, "2020-05-01": first, "2020-06-01": first}
+    done = {}
+    for day, sales in days.items():
+        drop(day, sales=sales)
+        done[day] = landing.land(day)["new_batches"]
+    assert [len(batches) for batches in done.values()] == [1, 1, 1, 0]
+    assert [b.received_on.isoformat() for b in landing.landed()] == list(days)[:3]
+    assert len({b.batch_id for b in landing.landed()}) == 3
+    before = stored(settings)
+    assert [landing.land(day)["new_batches"] for day in days] == [[], [], [], []]
+    assert stored(settings) == before
+
+
 def test_a_renamed_file_is_nothing_new_but_a_second_copy_makes_a_batch(settings: Settings) -> None:
     folder = drop(DAY, sales=sound_sales(3))
     landing.land(DAY)
