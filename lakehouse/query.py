@@ -83,7 +83,7 @@ def _read_as_known(spark: SparkSession, node, as_of: date) -> None:
     name = node.sql(dialect="spark", comments=False) if not node.alias else exp.table_(node.name, node.db).sql()
     columns = set(spark.table(name).columns)
     moment = f"timestamp'{business_midnight(as_of).isoformat()}'"
-    key = RECORD_KEYS.get(node.name)
+    key = RECORD_KEYS.get(node.name.lower())
     if {"known_at", "version_no"} <= columns and key:
         text = (
             f"SELECT * FROM {name} WHERE known_at <= {moment} "
