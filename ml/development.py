@@ -176,7 +176,11 @@ def develop(
     later = None
     if cut is not None:
         later = out_of_time(
-            rows, rows["is_bad"].to_numpy(), rows["as_of"], cut, standard_candidates(features, size, config)
+            rows,
+            rows["is_bad"].to_numpy(),
+            cut,
+            standard_candidates(features, size, config),
+            config.scorecard.crossval,
         )
     return Development(
         card,

@@ -134,7 +134,7 @@ def pooled(result: OutOfFold, model: str) -> tuple[np.ndarray, np.ndarray, np.nd
 
 @dataclass(frozen=True)
 class OutOfTime:
-    """Fitted on early observation months, judged on later ones."""
+    """Fitted on early observation dates of some borrowers, judged on later dates of others."""
 
     cut: pd.Timestamp
     train_rows: int
@@ -146,19 +146,34 @@ class OutOfTime:
 
 
 def out_of_time(
-    frame: pd.DataFrame, is_bad: np.ndarray, as_of: pd.Series, cut: pd.Timestamp, factories: Factories
+    frame: pd.DataFrame, is_bad: np.ndarray, cut: pd.Timestamp, factories: Factories, config: CrossValidation
 ) -> OutOfTime | None:
-    """Train before `cut`, test from `cut` on; None where either side lacks goods or bads."""
+    """Rows observed from `cut` on, each predicted by a model fitted on earlier rows of other borrowers.
+
+    Windows of neighbouring dates overlap, so the same default of one borrower is an outcome of several rows: a
+    split by date alone would test on defaults that were learned. Folds of borrowers part them; `train_rows` is the
+    mean over folds. None where a side lacks goods or bads.
+    """
     is_bad = np.asarray(is_bad).astype(int)
-    later = (pd.to_datetime(as_of) >= cut).to_numpy()
-    if any(len(np.unique(is_bad[side])) < 2 for side in (later, ~later)):
+    later = (pd.to_datetime(frame["as_of"]) >= cut).to_numpy()
+    fold = next(stratified_folds(is_bad, frame["enterprise_id"].to_numpy(), config))
+    sides = [(~later & (fold != number), later & (fold == number)) for number in range(config.folds)]
+    if any(len(np.unique(is_bad[train])) < 2 for train, _ in sides) or len(np.unique(is_bad[later])) < 2:
         return None
-    logits = {
-        name: factory().fit(frame[~later], is_bad[~later]).logit(frame[later]) for name, factory in factories.items()
-    }
-    intervals = {name: auc_delong(is_bad[later], values) for name, values in logits.items()}
+    logits = {name: np.full(len(frame), np.nan) for name in factories}
+    for train, test in sides:
+        for name, factory in factories.items():
+            if test.any():
+                logits[name][test] = factory().fit(frame[train], is_bad[train]).logit(frame[test])
+    intervals = {name: auc_delong(is_bad[later], values[later]) for name, values in logits.items()}
     return OutOfTime(
-        cut, int((~later).sum()), int(later.sum()), int(is_bad[later].sum()), np.flatnonzero(later), logits, intervals
+        cut,
+        round(float(np.mean([train.sum() for train, _ in sides]))),
+        int(later.sum()),
+        int(is_bad[later].sum()),
+        np.flatnonzero(later),
+        {name: values[later] for name, values in logits.items()},
+        intervals,
     )
 
 

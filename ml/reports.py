@@ -146,8 +146,9 @@ def out_of_time_section(model: Development) -> str:
         return "Not possible here; see limits of use."
     later = model.out_of_time
     head = (
-        f"Fitted on {later.train_rows} rows observed before {later.cut:%Y-%m-%d}, judged on {later.test_rows} "
-        f"rows ({later.test_bads} bads) from then on. Borrowers can be on both sides.\n\n"
+        f"Judged on {later.test_rows} rows ({later.test_bads} bads) observed from {later.cut:%Y-%m-%d} on, each "
+        f"predicted by a model fitted on earlier rows of other borrowers ({later.train_rows} on average): windows "
+        "overlap, so a split by date alone would test on defaults that were learned.\n\n"
     )
     return head + table(["model", "AUC (95 %, DeLong)"], [[n.replace("_", " "), a] for n, a in later.auc.items()])
 

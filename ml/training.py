@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 # Raised when fitting changes in a way that gives other models from equal samples.
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def datasets_dir() -> Path:

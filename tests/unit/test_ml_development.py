@@ -171,11 +171,32 @@ def test_time_is_split_by_date_and_never_guessed(developed):
     assert time_cut(rows, 0.3) == pd.Timestamp("2022-10-01")
     assert time_cut(rows[rows["as_of"] < "2022-07-01"], 0.3) is None
     found = out_of_time(
-        rows, rows["is_bad"], rows["as_of"], pd.Timestamp("2022-07-01"), {"r": lambda: RegressionCandidate(FEATURES)}
+        rows, rows["is_bad"], pd.Timestamp("2022-07-01"), {"r": lambda: RegressionCandidate(FEATURES)}, CV
     )
-    assert (found.train_rows, found.test_rows) == (300, 300)
+    assert (found.train_rows, found.test_rows) == (240, 300)
     assert found.test_index.tolist() == list(range(300, 600))
-    assert out_of_time(rows, rows["is_bad"], rows["as_of"], pd.Timestamp("2030-01-01"), {}) is None
+    assert out_of_time(rows, rows["is_bad"], pd.Timestamp("2030-01-01"), {}, CV) is None
+
+
+def test_out_of_time_learns_neither_later_rows_nor_the_tested_borrowers():
+    seen = []
+
+    class Witness:
+        def fit(self, frame, is_bad):
+            self.borrowers, self.latest = set(frame["enterprise_id"]), frame["as_of"].max()
+            return self
+
+        def logit(self, frame):
+            assert self.latest < frame["as_of"].min()
+            assert not self.borrowers & set(frame["enterprise_id"])
+            seen.extend(frame["enterprise_id"])
+            return np.zeros(len(frame))
+
+    firms = portfolio(100, seed=6)
+    rows = pd.concat([firms.assign(as_of=pd.Timestamp(day)) for day in ("2022-01-01", "2022-04-01", "2022-07-01")])
+    rows = rows.reset_index(drop=True)
+    out_of_time(rows, rows["is_bad"].to_numpy(), pd.Timestamp("2022-07-01"), {"w": Witness}, CV)
+    assert sorted(seen) == sorted(firms["enterprise_id"])
 
 
 def test_two_cards_compared_firm_by_firm(developed):
