@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 
 @click.group()
@@ -42,7 +43,8 @@ def run(invoices: Path | None, as_of: datetime | None, firms: int, ask: bool) ->
         facts = summary.collect(drop.partition)
     show.summary(console, facts)
     if watch.refused:
-        console.print(f"[yellow]The promotion gate refused the candidate:[/]\n{watch.refused}\n", highlight=False)
+        refusal = f"[yellow]The promotion gate refused the candidate:[/]\n{escape(watch.refused)}\n"
+        console.print(refusal, highlight=False, soft_wrap=True)
     _places(console)
     show.seconds(console, phases)
     if watch.refused and not facts["portfolio"]:

@@ -54,7 +54,7 @@ class Progress:
         self.console.print(f"  {text}", highlight=False, soft_wrap=True)
 
     def _line(self, text: str) -> None:
-        self.console.print(f"  {text}", highlight=False)
+        self.console.print(f"  {text}", highlight=False, soft_wrap=True)
 
 
 def summary(console: Console, facts: dict[str, Any]) -> None:
