@@ -8,6 +8,7 @@ duplicates, asserted and stored in `control.batch`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -46,13 +47,14 @@ def build(partition: str) -> dict[str, Any]:
 
 def pending(spark: SparkSession) -> list[landing.Batch]:
     """Landed batches whose rows have not been published (or rejected as a whole) yet."""
-    closed = published_batches(spark) | rejected_batches(spark)
+    closed = published_batches(spark) | closed_batches(spark)
     return [batch for batch in landing.landed() if batch.batch_id not in closed]
 
 
-def rejected_batches(spark: SparkSession) -> set[str]:
-    """The ids of batches that a person closed without publishing them."""
-    rows = ledger.batches(spark).where("reasons['batch_rejected'] = rows_in").select("batch_id").collect()
+def closed_batches(spark: SparkSession) -> set[str]:
+    """The ids of batches with nothing to publish: without rows, or rejected as a whole by a person."""
+    nothing = "rows_in = 0 OR reasons['batch_rejected'] = rows_in"
+    rows = ledger.batches(spark).where(nothing).select("batch_id").collect()
     return {row[0] for row in rows}
 
 
@@ -77,8 +79,9 @@ def build_batch(spark: SparkSession, batch: landing.Batch, contract: Contract) -
         if account.rows_quarantined:
             quarantined = judged.where("disposition = 'quarantined'").selectExpr(*_quarantine_columns(contract))
             tables.replace_where(quarantined, QUARANTINE, slice_)
-        sound = judged.where("disposition <> 'quarantined'").select(*bronze_columns(contract))
-        tables.replace_where(sound, contract.bronze_table, slice_)
+        if account.rows_accepted + account.rows_duplicate:
+            sound = judged.where("disposition <> 'quarantined'").select(*bronze_columns(contract))
+            tables.replace_where(sound, contract.bronze_table, slice_)
         return account
     finally:
         judged.unpersist()
@@ -139,7 +142,9 @@ def _read_files(spark: SparkSession, batch: landing.Batch, contract: Contract) -
     spark.conf.set("spark.sql.files.openCostInBytes", ONE_SPLIT_PER_FILE)
     by_header: dict[tuple[str, ...], list[str]] = {}
     for file in batch.files:
-        by_header.setdefault(file.header, []).append(str(batch.folder / file.name))
+        # Spark takes a path for a pattern: a name such as `invoices[1].csv` has to be escaped.
+        path = re.sub(r"([\\*?\[\]{}])", r"\\\1", str(batch.folder / file.name))
+        by_header.setdefault(file.header, []).append(path)
     frames = []
     for header, paths in by_header.items():
         frame = (
@@ -147,6 +152,7 @@ def _read_files(spark: SparkSession, batch: landing.Batch, contract: Contract) -
             .option("header", True)
             .option("enforceSchema", True)
             .option("encoding", contract.encoding)
+            .option("escape", '"')  # a quote within quotes is doubled (RFC 4180); a backslash is a letter
             .option("columnNameOfCorruptRecord", row_rules.CORRUPT)
             .csv(paths)
         )
@@ -155,7 +161,8 @@ def _read_files(spark: SparkSession, batch: landing.Batch, contract: Contract) -
             frame.selectExpr(
                 *wanted,
                 f"`{row_rules.CORRUPT}`",
-                "_metadata.file_name AS source_file",
+                # Spark writes the name as in an address, with %20 for a space; `+` stands for itself.
+                "url_decode(replace(_metadata.file_name, '+', '%2B')) AS source_file",
                 f"monotonically_increasing_id() % {1 << 33}L + 1 AS row_number",
             )
         )
