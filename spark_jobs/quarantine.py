@@ -52,7 +52,7 @@ def release(contract_id: str, partition: str, by: str, why: str, reason: str | N
         rows = held(spark, contract_id, reason).orderBy("batch_sequence", "source_file", "row_number").collect()
         if not rows:
             return {"rows": 0, "file": None}
-        path = _write_drop(known[contract_id], partition, rows)
+        path = _write_drop(known[contract_id], partition, run.run_id, rows)
         noted = [
             (r["batch_id"], r["source_file"], r["row_number"], contract_id, partition, by, why, utc_now()) for r in rows
         ]
@@ -88,19 +88,30 @@ def reject_batch(batch_id: str, by: str, why: str) -> dict[str, Any]:
             profile={},
         )
         ledger.record_batches(spark, [account], run.run_id)
+        for table in (f"bronze.{batch.contract}", bronze.QUARANTINE):
+            tables.begin_build(spark, table)  # rows of it that were built, but held back, go
         run.details.update(batch=batch_id, by=by, why=why)
         return {"batch": batch_id, "rows": rows}
 
 
-def _write_drop(contract: contracts.Contract, partition: str, rows: list[Any]) -> Path:
+def _write_drop(contract: contracts.Contract, partition: str, run_id: str, rows: list[Any]) -> Path:
+    """One file per release: a second one into the same drop must not replace the first."""
     folder = get_settings().inbox_dir / partition
+    if folder.is_symlink():
+        raise ConfigError(
+            f"the drop of {partition} is a link to {folder.readlink()}, where nothing of ours is written",
+            remedy="release into a later date that has no drop yet",
+        )
     folder.mkdir(parents=True, exist_ok=True)
     stem = contract.file_pattern.split("*")[0]
-    path = folder / f"{stem}__released.csv"
+    path = folder / f"{stem}__released_{run_id}.csv"
     header = [c.source_name for c in contract.columns]
     with path.open("w", encoding=contract.encoding, newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(header)
         for row in rows:
-            writer.writerow([row["raw"].get(name) or "" for name in header])
+            if row["raw_line"] is None:
+                writer.writerow([row["raw"].get(name) or "" for name in header])
+            else:  # its cells cannot be told apart, so it goes as it came
+                stream.write(row["raw_line"] + "\n")
     return path
