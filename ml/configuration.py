@@ -139,6 +139,7 @@ class Approval(_Frozen):
     valid_days: int = Field(gt=0)
     default_condition: str
     coverage_condition: str
+    shift_condition: str
     leak_condition: str
 
 
@@ -151,6 +152,7 @@ class PromotionPolicy(_Frozen):
     max_calibration_gap: float
     min_hosmer_lemeshow_p: float
     stability_confidence: float = Field(gt=0.5, lt=1)
+    notable_psi: float = Field(ge=0)
     material_psi: float = Field(ge=0)
     min_bads: int
     min_features: int

@@ -209,16 +209,19 @@ def test_each_rule_blocks_by_itself(arguments, rule):
 
 
 @pytest.mark.parametrize(
-    ("psi", "limit", "blocks"),
+    ("psi", "limit", "blocks", "condition"),
     [
-        (0.15, 0.17, False),  # small samples: chance alone goes that far
-        (0.05, 0.01, False),  # large samples: beyond chance, but immaterial
-        (0.15, 0.12, True),
+        (0.27, 0.30, False, False),  # small samples: chance alone goes that far
+        (0.05, 0.01, False, False),  # large samples: beyond chance, but immaterial
+        (0.15, 0.12, False, True),
+        (0.27, 0.12, True, True),
     ],
 )
-def test_stability_is_held_against_chance_and_matter(psi, limit, blocks):
+def test_stability_is_held_against_chance_and_matter(psi, limit, blocks, condition):
     stability = {"time": {"psi": psi, "limit": limit, "rows_before": 100, "rows_now": 100}}
-    assert bool(failed(stability=stability)) == blocks
+    found = report(stability=stability)
+    assert (not found.passed) == blocks
+    assert (CONFIG.promotion.approval.shift_condition in found.conditions) == condition
 
 
 def test_conditions_are_carried_by_the_approval(promotion):
