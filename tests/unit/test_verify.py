@@ -101,6 +101,15 @@ def test_a_manifest_taken_from_the_middle_breaks_the_chain(landed: list[landing.
     assert "chain is broken" in findings[0].what
 
 
+def test_a_manifest_rewritten_with_a_fitting_hash_breaks_the_chain_after_it(landed: list[landing.Batch]) -> None:
+    path = landing.manifest_paths()[1]
+    body = json.loads(path.read_text(encoding="utf-8")) | {"received_on": "2019-01-01"}
+    body["manifest_hash"] = landing.body_hash(body)
+    path.write_text(landing.manifest_text(body), encoding="utf-8")
+    (finding,) = verify.verify()[0]
+    assert finding.batch_id == landed[2].batch_id and "chain is broken" in finding.what
+
+
 def test_only_the_ledger_knows_of_a_tail_that_was_cut(landed: list[landing.Batch]) -> None:
     landing.manifest_paths()[-1].unlink()
     assert verify.verify()[0] == []
