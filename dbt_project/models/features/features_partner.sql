@@ -1,24 +1,37 @@
 -- Definitions: features_partner.yml.
-with pair_months as (
+with visible as (
 
-    select
+    -- Partitioned once for all groupings below.
+    select /*+ repartition(dates.as_of, pairs.enterprise_id, pairs.direction) */
         dates.as_of,
         pairs.enterprise_id,
         pairs.direction,
         pairs.counterparty_id,
         dates.month_serial - year(pairs.event_day) * 12 - month(pairs.event_day) as month_no,
-        sum(pairs.valid_count) as valid_count,
-        sum(pairs.valid_fen) as valid_fen
+        pairs.valid_count,
+        pairs.valid_fen
     from {{ ref('enterprise_pair_daily') }} as pairs
     inner join {{ ref('int_as_of') }} as dates
         on pairs.known_day <= dates.as_of
         and pairs.event_day < dates.month_start
         and pairs.event_day >= add_months(dates.month_start, -24)
     where pairs.counterparty_id is not null
-    group by
-        dates.as_of, pairs.enterprise_id, pairs.direction, pairs.counterparty_id,
-        dates.month_serial - year(pairs.event_day) * 12 - month(pairs.event_day)
-    having sum(pairs.valid_count) > 0
+
+),
+
+pair_months as (
+
+    select
+        as_of,
+        enterprise_id,
+        direction,
+        counterparty_id,
+        month_no,
+        sum(valid_count) as valid_count,
+        sum(valid_fen) as valid_fen
+    from visible
+    group by as_of, enterprise_id, direction, counterparty_id, month_no
+    having sum(valid_count) > 0
 
 ),
 

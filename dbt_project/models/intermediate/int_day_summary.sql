@@ -1,22 +1,39 @@
 -- Grain: as_of × enterprise × direction. First and last days, to-the-day sums and gaps between sale
 -- (purchase) days, from the daily sums known at as_of.
-with known_days as (
+with visible as (
 
-    select
+    -- Partitioned once for all groupings and windows below.
+    select /*+ repartition(dates.as_of, flow.enterprise_id, flow.direction) */
         dates.as_of,
         dates.month_start,
         flow.enterprise_id,
         flow.direction,
         flow.event_day,
-        sum(flow.invoice_count) as invoice_count,
-        sum(flow.assumed_count) as assumed_count,
-        sum(flow.valid_count) as valid_count,
-        sum(flow.valid_fen) as valid_fen
+        flow.invoice_count,
+        flow.assumed_count,
+        flow.valid_count,
+        flow.valid_fen
     from {{ ref('enterprise_flow_daily') }} as flow
     inner join {{ ref('int_as_of') }} as dates
         on flow.event_day < dates.as_of and flow.known_day <= dates.as_of
-    group by dates.as_of, dates.month_start, flow.enterprise_id, flow.direction, flow.event_day
-    having sum(flow.invoice_count) > 0
+
+),
+
+known_days as (
+
+    select
+        as_of,
+        month_start,
+        enterprise_id,
+        direction,
+        event_day,
+        sum(invoice_count) as invoice_count,
+        sum(assumed_count) as assumed_count,
+        sum(valid_count) as valid_count,
+        sum(valid_fen) as valid_fen
+    from visible
+    group by as_of, month_start, enterprise_id, direction, event_day
+    having sum(invoice_count) > 0
 
 ),
 
@@ -32,14 +49,14 @@ marked as (
 
 with_gaps as (
 
-    -- Only days within the year window take part, so that the first of them has no gap before it.
+    -- Days in the year window sort last; the first of them follows none and has no gap.
     select
         *,
-        case when in_year then datediff(
-            event_day,
-            lag(event_day) over (partition by as_of, enterprise_id, direction, in_year order by event_day)
-        ) end as gap_days
+        case when in_year and lag(in_year) over firm_days then
+            datediff(event_day, lag(event_day) over firm_days)
+        end as gap_days
     from marked
+    window firm_days as (partition by as_of, enterprise_id, direction order by in_year, event_day)
 
 )
 

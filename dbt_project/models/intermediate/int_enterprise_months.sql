@@ -40,24 +40,59 @@ spine as (
 
 ),
 
-months as (
+asked as (
+
+    select array_sort(collect_list(struct(as_of, month_start))) as dates from {{ ref('int_as_of') }}
+
+),
+
+-- A day's row counts at every asked date from the first one on at which its month is over and it is known:
+-- rows are summed by that date first, then these disjoint bands, far fewer, are handed to the dates after it.
+bands as (
 
     select
-        dates.as_of,
         flow.enterprise_id,
         flow.direction,
-        dates.month_serial - year(flow.event_day) * 12 - month(flow.event_day) as month_no,
+        year(flow.event_day) * 12 + month(flow.event_day) as event_month,
+        element_at(
+            filter(asked.dates, day -> flow.known_day <= day.as_of and flow.event_day < day.month_start), 1
+        ).as_of as first_as_of,
         {% for measure in measures -%}
         sum(flow.{{ measure }}) as {{ measure }}{{ ',' if not loop.last }}
         {% endfor %}
     from {{ ref('enterprise_flow_daily') }} as flow
+    cross join asked
+    where exists(asked.dates, day -> flow.known_day <= day.as_of and flow.event_day < day.month_start)
+    group by 1, 2, 3, 4
+
+),
+
+expanded as (
+
+    -- Partitioned once for this and the next grouping.
+    select /*+ repartition(dates.as_of, bands.enterprise_id) */
+        dates.as_of,
+        dates.month_serial - bands.event_month as month_no,
+        bands.*
+    from bands
     inner join {{ ref('int_as_of') }} as dates
-        on flow.known_day <= dates.as_of
-        and flow.event_day < dates.month_start
-        and flow.event_day >= add_months(dates.month_start, -24)
-    group by
-        dates.as_of, flow.enterprise_id, flow.direction,
-        dates.month_serial - year(flow.event_day) * 12 - month(flow.event_day)
+        on bands.first_as_of <= dates.as_of
+        and bands.event_month between dates.month_serial - 24 and dates.month_serial - 1
+
+),
+
+months as (
+
+    select
+        as_of,
+        enterprise_id,
+        direction,
+        month_no,
+        {% for measure in measures -%}
+        sum({{ measure }}) as {{ measure }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from expanded
+    group by as_of, enterprise_id, direction, month_no
 
 ),
 
@@ -75,6 +110,18 @@ by_enterprise as (
     from months
     group by as_of, enterprise_id
 
+),
+
+-- Looked up once per month, not once per month and measure.
+dense as (
+
+    select
+        as_of,
+        enterprise_id,
+        transform(sequence(1, 24), k -> try_element_at(sale, k)) as sale,
+        transform(sequence(1, 24), k -> try_element_at(purchase, k)) as purchase
+    from by_enterprise
+
 )
 
 select
@@ -87,9 +134,9 @@ select
         greatest(months_between(spine.month_start, trunc(spine.first_issued_on, 'MM')), 0), 0
     ) as int) as history_months,
     {% for direction in ['sale', 'purchase'] %}{% for measure in measures -%}
-    transform(
-        sequence(1, 24), k -> coalesce(try_element_at(by_enterprise.{{ direction }}, k).{{ measure }}, 0L)
+    coalesce(
+        transform(dense.{{ direction }}, sums -> coalesce(sums.{{ measure }}, 0L)), array_repeat(0L, 24)
     ) as {{ direction }}_{{ measure }}{{ ',' if not (loop.last and direction == 'purchase') }}
     {% endfor %}{% endfor %}
 from spine
-left join by_enterprise using (as_of, enterprise_id)
+left join dense using (as_of, enterprise_id)
