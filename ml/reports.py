@@ -197,67 +197,54 @@ def validation_report(model: Development, config: ModelConfig, about: dict) -> s
     return "\n\n".join(parts) + "\n"
 
 
-def model_card(model: Development, config: ModelConfig, about: dict) -> str:
-    """One page: what it is, on what, how good, for what not."""
+def _facts(model: Development, config: ModelConfig, about: dict) -> list[list[object]]:
+    """The card's table: what it is, on what, how good."""
     low, high = model.card.score_range()
-    points = model.card.points_table()
-    scale = config.scorecard.scaling
+    scale, check = config.scorecard.scaling, model.calibration
     quality, size = model.qualities["scorecard"], model.gains["scorecard over size_only"]
     plain = model.gains["scorecard over plain_regression"]
+    bads = int(model.folds.is_bad.sum())
     bands = "; ".join(f"{band.grade} below {min(band.pd_below, 1):.0%}" for band in config.scorecard.grades.bands)
-    return (
-        "\n\n".join(
-            [
-                f"# Model card: {about['name']}",
-                "Scorecard for small firms from VAT invoices: weights of evidence, logistic regression, whole points.",
-                table(
-                    ["", ""],
-                    [
-                        [
-                            "purpose",
-                            f"PD within {config.target.performance_window_months} months; ranking and referral",
-                        ],
-                        ["owner, author", f"credit risk, {about['author']}"],
-                        ["data as of", about["partition"]],
-                        [
-                            "sample",
-                            f"{len(model.folds.is_bad)} rows, {int(model.folds.is_bad.sum())} bads, "
-                            f"`{about['snapshot_id'][:12]}`",
-                        ],
-                        ["label", f"{about['label_source']}, target definition {config.target.version}"],
-                        ["features", f"{len(model.card.bins)} of {len(model.features)} tried"],
-                        [
-                            "scale",
-                            f"{scale.pdo:g} points double the odds, {scale.base_score:g} = {scale.base_odds:g}:1; "
-                            f"possible {low} to {high}",
-                        ],
-                        ["grades (PD)", bands],
-                        ["AUC", f"{quality.auc}, cross-validated"],
-                        ["KS", f"{quality.ks}"],
-                        ["gain over size alone", f"{signed(size.gain)}: {size.verdict}"],
-                        ["gain over plain regression", f"{signed(plain.gain)}: {plain.verdict}"],
-                        [
-                            "calibration",
-                            f"mean PD {model.calibration.mean_pd:.1%}, observed {model.calibration.bad_rate:.1%}",
-                        ],
-                    ],
-                ),
-                "## Limits of use\n"
-                + "\n".join(f"- {line}" for line in limits(model, about["label_source"], about["known_at_is_assumed"])),
-                "## Features\n"
-                + table(
-                    ["feature", "risk along it", "information value", "points, lowest to highest"],
-                    [
-                        [
-                            item.feature,
-                            item.trend,
-                            f"{item.iv:.2f}",
-                            f"{min(points[item.feature][0])} to {max(points[item.feature][0])}",
-                        ]
-                        for item in model.card.bins
-                    ],
-                ),
-            ]
-        )
-        + "\n"
-    )
+    return [
+        ["purpose", f"PD within {config.target.performance_window_months} months; ranking and referral"],
+        ["owner, author", f"credit risk, {about['author']}"],
+        ["data as of", about["partition"]],
+        ["sample", f"{len(model.folds.is_bad)} rows, {bads} bads, `{about['snapshot_id'][:12]}`"],
+        ["label", f"{about['label_source']}, target definition {config.target.version}"],
+        ["features", f"{len(model.card.bins)} of {len(model.features)} tried"],
+        [
+            "scale",
+            f"{scale.pdo:g} points double the odds, {scale.base_score:g} = {scale.base_odds:g}:1; "
+            f"possible {low} to {high}",
+        ],
+        ["grades (PD)", bands],
+        ["AUC", f"{quality.auc}, cross-validated"],
+        ["KS", f"{quality.ks}"],
+        ["gain over size alone", f"{signed(size.gain)}: {size.verdict}"],
+        ["gain over plain regression", f"{signed(plain.gain)}: {plain.verdict}"],
+        ["calibration", f"mean PD {check.mean_pd:.1%}, observed {check.bad_rate:.1%}"],
+    ]
+
+
+def model_card(model: Development, config: ModelConfig, about: dict) -> str:
+    """One page: what it is, on what, how good, for what not."""
+    points = model.card.points_table()
+    limit_lines = limits(model, about["label_source"], about["known_at_is_assumed"])
+    features = [
+        [
+            item.feature,
+            item.trend,
+            f"{item.iv:.2f}",
+            f"{min(points[item.feature][0])} to {max(points[item.feature][0])}",
+        ]
+        for item in model.card.bins
+    ]
+    parts = [
+        f"# Model card: {about['name']}",
+        "Scorecard for small firms from VAT invoices: weights of evidence, logistic regression, whole points.",
+        table(["", ""], _facts(model, config, about)),
+        "## Limits of use\n" + "\n".join(f"- {line}" for line in limit_lines),
+        "## Features\n"
+        + table(["feature", "risk along it", "information value", "points, lowest to highest"], features),
+    ]
+    return "\n\n".join(parts) + "\n"
