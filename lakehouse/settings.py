@@ -43,7 +43,6 @@ class Settings(BaseSettings):
     approver: str = "risk_officer"
 
     ssl_cert_file: Path | None = Field(None, validation_alias="SSL_CERT_FILE")
-    max_quarantine_ratio: float = Field(0.02, ge=0, le=1)
     retention_days: int = Field(90, ge=7)
 
     @field_validator("var_dir", "project_dir")
