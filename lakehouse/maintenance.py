@@ -18,7 +18,7 @@ def compact(partition: str = "maintenance") -> dict[str, Any]:
     """
     with engine.session("maintenance") as spark, ledger.run(spark, "compact", partition) as run:
         schema = get_settings().schema_name("control")
-        for row in spark.sql(f"SHOW TABLES IN {schema}").collect():
+        for row in spark.sql(f"SHOW TABLES IN {schema}").where("NOT isTemporary").collect():
             name = f"{schema}.{row['tableName']}"
             if (files := _files(spark, name)) > COMPACT_ABOVE_FILES:
                 spark.sql(f"OPTIMIZE {name}")
