@@ -36,7 +36,8 @@ def run(invoices: Path | None, as_of: datetime | None, firms: int, ask: bool) ->
         _services(console)
     if generator:
         with _phase(phases, "files"), console.status("writing the built-in portfolio"):
-            console.print(f"  built-in portfolio: {_finish(generator, drop)}", highlight=False)
+            told = _finish(generator, drop)
+            console.print(f"  built-in portfolio: {told}", highlight=False, soft_wrap=True)
     with _phase(phases, "chain"):
         watch = _chain(console, drop, ask)
     with _phase(phases, "summary"), console.status("reading what was published"):
