@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
-from lakehouse.cli import batches, contracts, data, demo, runs, score, services
+from lakehouse.cli import batches, contracts, data, demo, model, runs, score, services
 from lakehouse.errors import VinelakeError
 
 
@@ -44,6 +44,7 @@ for command in (
     runs.runs,
     runs.maintain,
     contracts.contract,
+    model.model,
     score.score,
 ):
     main.add_command(command)

@@ -10,9 +10,7 @@ from rich.table import Table
 
 
 def _say(console: Console, verb: str):
-    return lambda service, seconds: console.print(
-        f"  {service:<22} {verb} in {seconds:.1f} s", highlight=False
-    )
+    return lambda service, seconds: console.print(f"  {service:<22} {verb} in {seconds:.1f} s", highlight=False)
 
 
 @click.command()

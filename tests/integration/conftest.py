@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.settings import PROJECT_DIR
+from lakehouse import engine, tables
+from lakehouse.settings import PROJECT_DIR, get_settings
 
 FIRST_DROP, SECOND_DROP = "2024-01-01", "2024-02-01"
 
@@ -47,3 +48,26 @@ def run_main_job(partition: str, folder: Path) -> None:
     gate("silver", partition)
     features.build(partition)
     gate("gold", partition)
+
+
+@pytest.fixture(scope="session")
+def two_drops(running_engine: None, first_drop: Path, second_drop: Path) -> dict:
+    """The job run on both drops, in one lakehouse; what readers saw after each."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("VINELAKE_ENVIRONMENT", "mainjob")
+    get_settings.cache_clear()
+    seen = {}
+    for name, partition, folder in (("first", FIRST_DROP, first_drop), ("second", SECOND_DROP, second_drop)):
+        run_main_job(partition, folder)
+        with engine.session() as spark:
+            seen[name] = tables.read(spark, "gold.enterprise_features").toPandas()
+            seen[f"{name}_hash"] = all_hashes(spark)
+            seen[f"{name}_manifest"] = tables.current_manifest(spark)
+    patch.undo()
+    get_settings.cache_clear()
+    return seen
+
+
+def all_hashes(spark) -> dict[str, str]:
+    """The content hash of every published table."""
+    return {t: tables.content_hash(tables.read(spark, t)) for t in tables.current_manifest(spark).versions}

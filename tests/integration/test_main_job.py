@@ -11,34 +11,10 @@ import pytest
 
 from lakehouse import engine, ledger, query, tables
 from lakehouse.settings import get_settings
-from tests.integration.conftest import FIRST_DROP, SECOND_DROP, run_main_job
+from tests.integration.conftest import FIRST_DROP, SECOND_DROP, all_hashes, run_main_job
 from tests.oracle import features_oracle, raw_counts
 
 pytestmark = pytest.mark.engine
-FEATURES = "gold.enterprise_features"
-
-
-@pytest.fixture(scope="module")
-def two_drops(running_engine: None, first_drop: Path, second_drop: Path) -> Iterator[dict]:
-    """The job run on both drops, in one lakehouse; what readers saw after each."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("VINELAKE_ENVIRONMENT", "mainjob")
-    get_settings.cache_clear()
-    seen = {}
-    for name, partition, folder in (("first", FIRST_DROP, first_drop), ("second", SECOND_DROP, second_drop)):
-        run_main_job(partition, folder)
-        with engine.session() as spark:
-            seen[name] = tables.read(spark, FEATURES).toPandas()
-            seen[f"{name}_hash"] = all_hashes(spark)
-            seen[f"{name}_manifest"] = tables.current_manifest(spark)
-    yield seen
-    patch.undo()
-    get_settings.cache_clear()
-
-
-def all_hashes(spark) -> dict[str, str]:
-    """The content hash of every published table."""
-    return {t: tables.content_hash(tables.read(spark, t)) for t in tables.current_manifest(spark).versions}
 
 
 def of_date(features: pd.DataFrame, as_of: str) -> pd.DataFrame:

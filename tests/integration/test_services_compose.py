@@ -173,9 +173,7 @@ def test_spark_works_on_the_cluster_with_delta(native):
         "print(spark.sql('select count(*), sum(id) from probe.t').collect()[0], spark.conf.get('spark.master'))\n"
         "spark.stop()\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=240
-    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=240)
     assert "4950" in done.stdout, done.stdout + done.stderr[-800:] + native.words("spark-connect")
     assert f"spark://127.0.0.1:{native.port('spark-master', '7077')}" in done.stdout
 

@@ -71,9 +71,7 @@ def test_the_services_hold_what_they_are_for(home):
     assert postgres.query("mlflow", "select 1 from pg_tables where tablename = 'experiments'")
     assert mlflow.answers(f"{get_settings().mlflow_uri}/health")
     pools = {p["name"]: p["slots"] for p in airflow.client().request("GET", "/pools")["pools"]}
-    assert {name: pools[name] for name in airflow.POOLS} == {
-        n: slots for n, (slots, _) in airflow.POOLS.items()
-    }
+    assert {name: pools[name] for name in airflow.POOLS} == {n: slots for n, (slots, _) in airflow.POOLS.items()}
 
 
 def test_both_people_can_log_in_and_only_the_author_administers(home):
