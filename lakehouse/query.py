@@ -52,6 +52,20 @@ def run(spark: SparkSession, statement: str, as_of: date | None = None) -> DataF
     return spark.sql(tree.sql(dialect="spark"))
 
 
+def in_business_time(frame: DataFrame) -> DataFrame:
+    """The same rows with timestamps as text in the business time zone.
+
+    A client turns collected timestamps into its machine's time: known at 00:00 of a day would be shown as
+    the evening before on a machine that runs in UTC.
+    """
+    kinds = [kind for _, kind in frame.dtypes]
+    if "timestamp" not in kinds:
+        return frame
+    cells = [f"cast(c{i} AS string)" if kind == "timestamp" else f"c{i}" for i, kind in enumerate(kinds)]
+    numbered = frame.toDF(*(f"c{i}" for i in range(len(kinds))))  # names may stand twice
+    return numbered.selectExpr(*cells).toDF(*frame.columns)
+
+
 def listing(spark: SparkSession) -> list[tuple[str, int, Sequence[str]]]:
     """Every published table with its version and columns."""
     versions = tables.current_manifest(spark).versions

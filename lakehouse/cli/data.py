@@ -22,7 +22,7 @@ def sql(statement: str, as_of: str | None, limit: int, as_json: bool) -> None:
 
     with engine.session() as spark:
         try:
-            frame = query.run(spark, statement, parse_partition(as_of) if as_of else None)
+            frame = query.in_business_time(query.run(spark, statement, parse_partition(as_of) if as_of else None))
             rows = (frame.limit(limit + 1) if limit else frame).collect()
         except PySparkException as error:
             raise ConfigError(

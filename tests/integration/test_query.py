@@ -82,4 +82,8 @@ def test_each_layer_is_read_as_known_at_a_date(ask: Callable[..., list[tuple]]) 
     assert ask("SELECT principal FROM spark_catalog.{silver}.loan AS x WHERE x.loan_id = 'L1'", "2020-04-01") == [(90,)]
     assert ask("SELECT id FROM range(2)", "2020-04-01") == [(0,), (1,)]
     assert ask("SELECT 1;") == [(1,)]
-    assert {t: v for t, v, _ in query.listing(ask.spark)}.keys() == TABLES.keys()  # type: ignore[attr-defined]
+    spark = ask.spark  # type: ignore[attr-defined]
+    statement = f"SELECT known_at, loan_id, known_at FROM {tables.published_name('silver.loan')} WHERE version_no = 3"
+    shown = query.in_business_time(query.run(spark, statement))
+    assert [tuple(r) for r in shown.collect()] == [("2020-06-01 00:00:00", "L1", "2020-06-01 00:00:00")]
+    assert {t: v for t, v, _ in query.listing(spark)}.keys() == TABLES.keys()
