@@ -130,9 +130,10 @@ def test_an_enterprise_is_what_all_sources_said_of_it_so_far(lakehouse: Settings
                  registered("E1", "甲公司", None, "2020-06-01", 5)], REGISTRY,
             ),
         }  # fmt: skip
-        found = silver.enterprise(accepted).orderBy("enterprise_id", "version_no").collect()
+        found = silver.enterprise(accepted).selectExpr("*", "cast(to_date(known_at) AS string) AS known")
+        found = found.orderBy("enterprise_id", "version_no").collect()
     assert nothing == dict.fromkeys(silver.CONFORMED, 0)
-    assert [(r["enterprise_id"], r["version_no"], r["name"], r["staff"], str(r["known_at"])[:10]) for r in found] == [
+    assert [(r["enterprise_id"], r["version_no"], r["name"], r["staff"], r["known"]) for r in found] == [
         ("E1", 1, "***公司", None, "2020-03-01"),
         ("E1", 2, "甲公司", 5, "2020-04-01"),
         ("E1", 3, "甲公司", 8, "2020-05-01"),
