@@ -1,7 +1,8 @@
 """
 ### What it does
 Scores every enterprise that has features as of the drop's date with the champion: score, PD, grade,
-reasons. The scores are checked and published by the same task. Without a champion it ends as skipped.
+reasons. The scores are written aside, checked by their gate, then published. Without a champion it ends as
+skipped.
 
 ### Inputs and outputs
 - in: `gold.enterprise_features`, the model with alias `champion`; starts on asset `enterprise_features` or
@@ -17,8 +18,9 @@ newest `as_of` as well.
 Clear the failed task, or trigger with the same partition key: the scores of that `as_of` are replaced.
 
 ### When it fails
-- `score`: the scores broke a rule (not every enterprise scored or referred, points that do not add up) and
-  were not published, or MLflow is down (`vinelake status`). The message says which.
+- `score`: the scores broke a rule (not every enterprise scored or referred, points that do not add up), or
+  MLflow is down (`vinelake status`). The message says which.
+- `gate`: an expectation failed and nothing was published. The message gives the report's path.
 
 ### Owner
 risk-modelling
@@ -26,6 +28,7 @@ risk-modelling
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import chain
@@ -42,11 +45,18 @@ with DAG(
     doc_md=__doc__,
 ) as dag:
 
-    @task(pool=chain.PUBLISH_POOL, outlets=[chain.SCORES])
+    @task(pool=chain.ENGINE_POOL)
     def score() -> dict[str, Any]:
-        """Scores, audits and publishes; skips when there is no champion yet."""
+        """Scores and audits aside; skips when there is no champion yet."""
         from ml import scoring
 
         return chain.run_job(scoring.score)
 
-    score()
+    @task(pool=chain.PUBLISH_POOL, outlets=[chain.SCORES])
+    def gate() -> dict[str, Any]:
+        """Checks the scores and publishes them."""
+        from expectations import gate as gates
+
+        return chain.run_job(partial(gates.gate, "scores"))
+
+    score() >> gate()

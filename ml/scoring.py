@@ -1,4 +1,4 @@
-"""Scoring jobs: the champion's SQL over the features of one date, audited, then published.
+"""Scoring jobs: the champion's SQL over the features of one date, written aside and audited for the gate.
 
 `gold.enterprise_score`, one row per enterprise × as_of: score, pd, grade, decision, refer_reason, reasons,
 points, model_version, feature_snapshot. Nothing in it comes from the clock: the same champion over the same
@@ -29,10 +29,10 @@ INPUT_VIEW = "features_to_score"
 
 
 def score(partition: str) -> dict:
-    """Scores every firm with features as of the partition's date with the champion, and publishes.
+    """Scores every firm with features as of the partition's date with the champion, aside; its gate publishes.
 
     Without a champion nothing is done (`skipped` says so). Raises `ModelError` when alias champion was moved
-    past the gate, `GateFailed` when the scores break a rule; then nothing is published.
+    past the gate, `GateFailed` when the scores break a rule.
     """
     from ml.decisions import DeltaLedger
     from ml.promotion import Promotion
@@ -50,7 +50,6 @@ def score(partition: str) -> dict:
         tables.begin_build(spark, SCORES)
         tables.replace_where(scored, SCORES, f"as_of = date'{day.isoformat()}'")
         summary = audit(spark, tables.build_name(SCORES), source, partition)
-        tables.publish(spark, {SCORES: tables.build_version(spark, SCORES)}, "score", partition)
         summary |= {"model_version": champion.number, "feature_snapshot": f"{FEATURES}@{version}"}
         run.details.update(summary)
     return summary

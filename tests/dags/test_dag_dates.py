@@ -19,6 +19,7 @@ DATED = [
     ("promote_model", "check"),
     ("promote_model", "decide"),
     ("score_portfolio", "score"),
+    ("score_portfolio", "gate"),
 ]
 
 
@@ -53,6 +54,7 @@ def test_each_gate_is_asked_for_its_own_layer(calls, run_task):
         ("ingest_file_drop", "gate_bronze", "bronze"),
         ("build_silver", "gate", "silver"),
         ("build_features", "gate", "gold"),
+        ("score_portfolio", "gate", "scores"),
     ):
         calls.clear()
         run_task(dag_id, task_id, "2024-01-01")
