@@ -252,6 +252,7 @@ def _command(settings: Settings) -> list[str]:
         f"-Xmx{settings.engine_memory}",
         "-XX:+UseParallelGC",
         "-XX:-DontCompileHugeMethods",
+        *settings.engine_java_options.split(),
         f"-Dderby.system.home={_server_dir(settings)}",
         f"-Duser.timezone={settings.timezone}",
         f"-Dlog4j2.configurationFile={settings.project_dir / 'lakehouse' / 'engine-log4j2.properties'}",

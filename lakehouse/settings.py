@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     engine_port: int = 15102
     engine_memory: str = "3g"
     engine_cores: int = 2
+    engine_java_options: str = ""
     shuffle_partitions: int = 4
 
     postgres_port: int = 15432
