@@ -101,11 +101,16 @@ def session(writer: str | None = None) -> Iterator[SparkSession]:
     """
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
+    from pyspark.sql.connect.client.retries import DefaultPolicy
 
     settings = get_settings()
+    if settings.spark_remote is None and not port_is_open(settings.engine_port, "localhost"):
+        raise _unreachable(ConnectionRefusedError("nothing listens there"))
     name = writer or f"reader-{uuid.uuid4()}"
     try:
         spark = SparkSession.builder.remote(remote(name)).create()
+        # Some forty seconds of patience: a dead engine loses its sessions, so the job must start again anyway.
+        spark.client.set_retry_policies([DefaultPolicy(max_retries=8, max_backoff=10_000)])
         if writer:
             spark.interruptAll()
         for key, value in session_conf(settings.timezone).items():
