@@ -109,8 +109,8 @@ def session(writer: str | None = None) -> Iterator[SparkSession]:
     name = writer or f"reader-{uuid.uuid4()}"
     try:
         spark = SparkSession.builder.remote(remote(name)).create()
-        # Some forty seconds of patience: a dead engine loses its sessions, so the job must start again anyway.
-        spark.client.set_retry_policies([DefaultPolicy(max_retries=8, max_backoff=10_000)])
+        # Some fifteen seconds of patience a call: a dead engine loses its sessions, so the job must start again.
+        spark.client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=10_000)])
         if writer:
             spark.interruptAll()
         for key, value in session_conf(settings.timezone).items():
