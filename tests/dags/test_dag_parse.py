@@ -11,18 +11,16 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 HEAVY = ("pyspark", "mlflow", "great_expectations", "dbt", "sklearn", "xgboost", "optbinning", "matplotlib", "pandas")
 PROGRAM = """
-import json, sys, time
+import json, sys
 sys.path.insert(0, "dags")
 import airflow.sdk
 from airflow.dag_processing.dagbag import DagBag
-begun = time.monotonic()
 bag = DagBag("dags")
-print(json.dumps({"seconds": time.monotonic() - begun, "dags": len(bag.dags),
-                  "modules": sorted({name.split(".")[0] for name in sys.modules})}))
+print(json.dumps({"dags": len(bag.dags), "modules": sorted({name.split(".")[0] for name in sys.modules})}))
 """
 
 
-def test_parsing_loads_nothing_heavy_and_is_quick(tmp_path):
+def test_parsing_loads_nothing_heavy(tmp_path):
     environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     environment["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
     done = subprocess.run(
@@ -32,4 +30,3 @@ def test_parsing_loads_nothing_heavy_and_is_quick(tmp_path):
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["dags"] >= 7
     assert not set(HEAVY) & set(found["modules"])
-    assert found["seconds"] < 10

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -89,9 +88,7 @@ def test_each_layer_is_held_back_and_let_through_once_mended(lakehouse: Settings
     for value in ("731941.57", "731,941.57", "64197.31", "BUYER", "E404"):
         assert value not in page
 
-    began = time.monotonic()
     assert gate("bronze", DAY) == {"tables": 0, "expectations": 0, "report": None}
-    assert time.monotonic() - began < 60  # no suite was run
     with engine.session() as spark:
         assert tables.current_manifest(spark) == now
     index = (lakehouse.reports_dir / "index.html").read_text()

@@ -60,10 +60,8 @@ def test_up_and_again_up_changes_nothing(home):
     stack.up()
     assert {row["state"] for row in stack.status()} == {"up"}
     first = pids()
-    begun = time.monotonic()
     stack.up()
     assert pids() == first
-    assert time.monotonic() - begun < 15
 
 
 def test_the_services_hold_what_they_are_for(home):

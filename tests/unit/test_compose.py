@@ -106,8 +106,7 @@ def example_names() -> list[str]:
 def faults(file: dict) -> list[str]:
     """What is wrong with a compose file: schema first, then references."""
     found = [
-        f"{'/'.join(map(str, e.path))}: {e.message}"
-        for e in jsonschema.Draft202012Validator(SCHEMA).iter_errors(file)
+        f"{'/'.join(map(str, e.path))}: {e.message}" for e in jsonschema.Draft202012Validator(SCHEMA).iter_errors(file)
     ]
     if found:
         return found
@@ -118,14 +117,9 @@ def faults(file: dict) -> list[str]:
                 found.append(f"{name} depends on {needed}, which is no service")
             elif how["condition"] == "service_healthy" and "healthcheck" not in services[needed]:
                 found.append(f"{name} waits for {needed}, which has no health check")
-            elif (
-                how["condition"] == "service_completed_successfully"
-                and services[needed].get("restart") != "no"
-            ):
+            elif how["condition"] == "service_completed_successfully" and services[needed].get("restart") != "no":
                 found.append(f"{name} waits for the end of {needed}, which is restarted")
-        found += [
-            f"{name}: no network {n}" for n in service["networks"] if n not in (file.get("networks") or {})
-        ]
+        found += [f"{name}: no network {n}" for n in service["networks"] if n not in (file.get("networks") or {})]
         for volume in service.get("volumes", []):
             source = VARIABLE.sub(lambda match: match.group(3) or "./x", volume).split(":")[0]
             if not source.startswith((".", "/")) and source not in (file.get("volumes") or {}):
@@ -161,9 +155,7 @@ BREAKS = {
     ),
     "waiting for one without a health check": lambda c: c["services"]["postgres"].pop("healthcheck"),
     "an image without a version": lambda c: c["services"]["postgres"].update(image="postgres"),
-    "a circle": lambda c: c["services"]["postgres"].update(
-        depends_on={"mlflow": {"condition": "service_started"}}
-    ),
+    "a circle": lambda c: c["services"]["postgres"].update(depends_on={"mlflow": {"condition": "service_started"}}),
     "an address of no service": lambda c: c["services"]["mlflow"]["environment"].update(
         SPARK_REMOTE="sc://elsewhere:15002"
     ),
