@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from expectations import report, suites
@@ -255,8 +255,3 @@ def _exception_text(info: Any) -> str:
     if "raised_exception" in info:
         return str(info.get("exception_message") or "") if info["raised_exception"] else ""
     return "; ".join(str(v.get("exception_message")) for v in info.values() if v.get("raised_exception"))
-
-
-def findings_as_records(findings: Iterable[Finding]) -> list[dict[str, Any]]:
-    """Findings as plain dicts, for JSON."""
-    return [asdict(finding) for finding in findings]

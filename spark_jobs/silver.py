@@ -13,11 +13,11 @@ from lakehouse import contracts, engine, ledger, tables
 from lakehouse.contracts import Contract
 from lakehouse.settings import get_settings
 from spark_jobs import invoices
+from spark_jobs.invoices import TRACE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-TRACE = ["known_at", "known_at_is_assumed", "received_on", "batch_id", "batch_sequence", "source_file", "row_number"]
 REGISTRY_FACTS = ["uscc", "registered_on", "industry_code", "region", "registered_capital_cny", "staff"]
 
 
