@@ -44,8 +44,8 @@ status: setup ## show what runs, where it answers, where its log is
 torture: setup ## long fault campaigns; hours, not part of `make test`
 	@VINELAKE_TORTURE=1 $(BIN)/python -m pytest tests/torture --timeout=0
 
-clean-data: down ## stop the services and remove all data under var/; packages stay
-	rm -rf var
+clean-data: ## remove all data under var/; packages stay, and services that run go on running
+	@if [ -x $(BIN)/vinelake ]; then $(BIN)/vinelake clear --yes; else rm -rf var; fi
 
 lock: setup ## resolve pyproject.toml anew into requirements.lock
 	@tools/lock.sh

@@ -110,12 +110,19 @@ def skip_if_nothing_new(landed: dict[str, Any], announced: Iterable[AssetEventRe
     """Ends the run as skipped when every batch of the drop was announced as published before.
 
     `announced` are the events of asset `bronze`. A batch that an earlier attempt landed without getting as
-    far as publishing it was not announced, so it still counts as new.
+    far as publishing it was not announced, so it still counts as new. What was announced of tables that were
+    cleared since does not count.
     """
-    published = {batch for event in announced for batch in (event.extra or {}).get("batches", [])}
+    here = [event.extra for event in announced if (event.extra or {}).get("warehouse") == warehouse()]
+    published = {batch for extra in here for batch in extra["batches"]}
     if received_batches(landed) <= published:
         raise AirflowSkipException("0 new batches: every file of this drop was published before")
     return landed
+
+
+def warehouse() -> str:
+    """Which tables an announcement is about: clearing all data starts a new folder."""
+    return get_settings().warehouse_dir.name
 
 
 def received_batches(landed: dict[str, Any]) -> set[str]:

@@ -73,7 +73,8 @@ with DAG(
 
         result = chain.run_job(partial(gate.gate, "bronze"))
         events = get_current_context()["outlet_events"]
-        events[chain.BRONZE].extra = {"batches": sorted(chain.received_batches(landed))}
+        batches = sorted(chain.received_batches(landed))
+        events[chain.BRONZE].extra = {"batches": batches, "warehouse": chain.warehouse()}
         return result
 
     landed = land()

@@ -141,7 +141,8 @@ def _unreachable(error: Exception) -> EngineError:
 
 
 def _session_id(settings: Settings, writer: str) -> str:
-    raw = uuid.uuid5(NAMESPACE, f"{settings.home}|{settings.environment}|{writer}")
+    # By the tables' folder: a session remembers tables it has read, and cleared data starts in a new folder.
+    raw = uuid.uuid5(NAMESPACE, f"{settings.warehouse_dir}|{settings.environment}|{writer}")
     return str(uuid.UUID(bytes=raw.bytes, version=4))
 
 

@@ -71,7 +71,9 @@ class Settings(BaseSettings):
 
     @property
     def warehouse_dir(self) -> Path:
-        return self.home / "warehouse"
+        """The tables' files. Clearing data starts a new folder (`warehouse-<time>`): a running engine remembers
+        transaction logs by path, and must not meet other tables under paths it knows."""
+        return max(self.home.glob("warehouse*"), default=self.home / "warehouse")
 
     @property
     def reports_dir(self) -> Path:

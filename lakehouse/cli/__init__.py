@@ -5,15 +5,28 @@ Jobs, models and services are imported inside the commands, so that `vinelake --
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
+
 import click
 from rich.console import Console
 
 from lakehouse.cli import batches, contracts, data, demo, model, runs, score, services
 from lakehouse.errors import VinelakeError
 
+# Programs beside the lakehouse offer their commands under this name; neither side imports the other.
+PLUGINS = "vinelake.commands"
+
 
 class _Group(click.Group):
     """Turns the project's own errors into a message and exit code 1, without a stack trace."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *(entry.name for entry in entry_points(group=PLUGINS))})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        for entry in entry_points(group=PLUGINS, name=name):
+            return entry.load()
+        return super().get_command(ctx, name)
 
     def invoke(self, ctx: click.Context):
         try:
@@ -34,6 +47,7 @@ for command in (
     services.up,
     services.down,
     services.status,
+    services.clear,
     demo.demo,
     data.sql,
     data.tables,

@@ -40,6 +40,21 @@ def down() -> None:
 
 
 @click.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def clear(yes: bool) -> None:
+    """Remove all data: tables, landing, runs, models. Services that run go on running, empty."""
+    from lakehouse.services import clearing
+    from lakehouse.settings import get_settings
+
+    if not yes:
+        click.confirm(f"Remove all data of {get_settings().home.parent}?", abort=True)
+    console = Console()
+    with console.status("removing data"):
+        kept = clearing.clear()
+    console.print(f"  all data removed; services {'are kept running' if kept else 'are down'}", highlight=False)
+
+
+@click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print rows for machines.")
 def status(as_json: bool) -> None:
     """Show what runs, where it answers and where its log is; exit 1 unless all is up."""

@@ -51,9 +51,7 @@ class AirflowApi:
         self.base_url, self.user, self._password = base_url.rstrip("/"), user, password
         self._token: str | None = None
 
-    def request(
-        self, method: str, path: str, body: dict | None = None, query: dict | None = None
-    ) -> dict[str, Any]:
+    def request(self, method: str, path: str, body: dict | None = None, query: dict | None = None) -> dict[str, Any]:
         """A request below `/api/v2`, with JSON in and out."""
         url = f"{self.base_url}/api/v2{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")
         for attempt in (1, 2):
@@ -182,6 +180,18 @@ class AirflowApi:
         """Lets a run's tasks run again."""
         body = {"dry_run": False, "dag_run_id": run_id, "only_failed": only_failed, "reset_dag_runs": True}
         self.request("POST", f"/dags/{quote(dag_id)}/clearTaskInstances", body)
+
+    def delete_run(self, dag_id: str, run_id: str) -> None:
+        """Removes a finished run with its task instances."""
+        self.request("DELETE", f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}")
+
+    def forget_asset_events(self, dag_id: str) -> None:
+        """Drops the asset events that wait for others before they start a DAG."""
+        try:
+            self.request("DELETE", f"/dags/{quote(dag_id)}/assets/queuedEvents")
+        except ServiceError as error:
+            if getattr(error, "status", 0) != 404:  # none are queued
+                raise
 
     # People
 

@@ -105,6 +105,14 @@ def create_databases() -> None:
                 cursor.execute(f'create database "{database}"')
 
 
+def recreate_database(name: str) -> None:
+    """Drops one of `DATABASES` with all it holds, whoever is connected, and makes it anew."""
+    with contextlib.closing(_connect("postgres")) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(f'drop database if exists "{name}" with (force)')
+    create_databases()
+
+
 def query(database: str, statement: str) -> list[tuple]:
     """Rows of a statement on one of `DATABASES`, as the superuser."""
     with contextlib.closing(_connect(database)) as connection:

@@ -70,15 +70,16 @@ def test_every_dag_survives_the_way_to_the_scheduler(dags):
         assert told.task_ids == dag.task_ids, dag_id
 
 
-def announced(*batches, key="2024-01-01"):
-    return SimpleNamespace(extra={"batches": list(batches)}, partition_key=key)
+def announced(*batches, key="2024-01-01", warehouse="warehouse"):
+    return SimpleNamespace(extra={"batches": list(batches), "warehouse": warehouse}, partition_key=key)
 
 
-def test_nothing_new_ends_as_skipped_and_so_announces_nothing(dags, calls, run_task):
+def test_nothing_new_ends_as_skipped_and_so_announces_nothing(chain, dags, calls, run_task):
     from airflow.sdk.exceptions import AirflowSkipException
 
+    events = [announced("b1", warehouse=chain.warehouse())]
     with pytest.raises(AirflowSkipException, match="0 new batches"):
-        run_task("ingest_file_drop", "land", "2024-01-01", events=[announced("b1")])
+        run_task("ingest_file_drop", "land", "2024-01-01", events=events)
     assert all(task.trigger_rule == "all_success" for task in dags["ingest_file_drop"].tasks)
 
 
@@ -88,9 +89,20 @@ def test_what_was_landed_but_not_published_is_still_new(dags, calls, run_task):
     assert run.result["new_batches"] == ["b1"]
 
 
-def test_the_announcement_names_the_batches(chain, calls, run_task):
+def test_what_was_published_in_tables_that_were_cleared_since_is_new(dags, calls, run_task, monkeypatch, tmp_path):
+    from lakehouse.settings import get_settings
+
+    (tmp_path / "warehouse-20240105T000000").mkdir()
+    monkeypatch.setenv("VINELAKE_VAR_DIR", str(tmp_path))
+    get_settings.cache_clear()
+    run = run_task("ingest_file_drop", "land", "2024-01-01", events=[announced("b1")])
+    get_settings.cache_clear()
+    assert run.result["new_batches"] == ["b1"]
+
+
+def test_the_announcement_names_the_batches_and_their_tables(chain, calls, run_task):
     run = run_task("ingest_file_drop", "gate_bronze", "2024-01-01")
-    assert run.outlets[chain.BRONZE].extra == {"batches": ["b1"]}
+    assert run.outlets[chain.BRONZE].extra == {"batches": ["b1"], "warehouse": chain.warehouse()}
 
 
 @pytest.mark.parametrize("run_type", ["scheduled", "backfill"])
