@@ -1,0 +1,1 @@
+"""Compares what the lakehouse says with the truth of a simulated world; nothing else reads that truth."""
