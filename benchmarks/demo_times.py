@@ -1,7 +1,8 @@
 """Times `make demo` as a newcomer meets it, in a clean clone with an empty home.
 
-Three runs: first (installation included), second (`make clean-data` before it: data removed, packages kept,
-services started anew), and a rerun with nothing new. Prints a Markdown row. Needs Python, make and git only.
+Four runs: first (installation included); second (`make clean-data` before it: data removed, packages and services
+kept); a rerun with nothing new; and a cold one (services stopped, all data removed, packages kept). Prints a Markdown
+row. Needs Python, make and git only.
 """
 
 from __future__ import annotations
@@ -46,15 +47,18 @@ def main() -> None:
         run(["make", "clean-data"], room, log)
         second = run(demo, room, log)
         rerun = run(demo, room, log)
+        run(["make", "down"], room, log)
+        run(["make", "clean-data"], room, log)
+        cold = run(demo, room, log)
     finally:
         subprocess.run(["make", "down"], cwd=room / "project", capture_output=True)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=PROJECT, capture_output=True, text=True).stdout
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    print("| date | commit | machine | source | first | second | rerun |")
+    print("| date | commit | machine | source | first | second | rerun | cold |")
     print(
         f"| {datetime.date.today()} | {commit.strip()} | {machine} | "
         f"{arguments.invoices.name if arguments.invoices else 'built-in'} | "
-        f"{first:.0f} s | {second:.0f} s | {rerun:.0f} s |"
+        f"{first:.0f} s | {second:.0f} s | {rerun:.0f} s | {cold:.0f} s |"
     )
     print(f"log: {log}", file=sys.stderr)
 
