@@ -152,7 +152,6 @@ class PromotionPolicy(_Frozen):
     max_calibration_gap: float
     min_hosmer_lemeshow_p: float
     stability_confidence: float = Field(gt=0.5, lt=1)
-    notable_psi: float = Field(ge=0)
     material_psi: float = Field(ge=0)
     min_bads: int
     min_features: int

@@ -130,23 +130,23 @@ def _calibration(evidence: Mapping, policy: PromotionPolicy) -> Finding:
 
 
 def _stability(evidence: Mapping, policy: PromotionPolicy) -> list[Finding]:
-    """Over time: a material shift beyond chance blocks, a notable one is a condition.
+    """Over time: a shift beyond chance is a condition, and blocks when it is material.
 
     Of coverage (firms without outcome against those with one): a condition, since it is no drift.
     """
     findings = []
     for name, item in evidence["stability"].items():
-        notable = item["psi"] > max(item["limit"], policy.notable_psi)
-        blocking = item["psi"] > max(item["limit"], policy.material_psi)
+        shifted = item["psi"] > item["limit"]
+        blocking = shifted and item["psi"] > policy.material_psi
         detail = (
-            f"PSI {item['psi']:.3f}, chance alone up to {item['limit']:.3f}, notable from {policy.notable_psi:.2f}, "
-            f"material from {policy.material_psi:.2f} ({item['rows_before']} against {item['rows_now']} rows)"
+            f"PSI {item['psi']:.3f}, chance alone up to {item['limit']:.3f}, material from {policy.material_psi:.2f} "
+            f"({item['rows_before']} against {item['rows_now']} rows)"
         )
         if name == "coverage":
-            condition = policy.approval.coverage_condition if notable else ""
+            condition = policy.approval.coverage_condition if shifted else ""
             findings.append(Finding("coverage", True, detail, condition))
         else:
-            condition = policy.approval.shift_condition if notable else ""
+            condition = policy.approval.shift_condition if shifted else ""
             findings.append(Finding(f"stability: {name}", not blocking, detail, condition))
     if not any(name != "coverage" for name in evidence["stability"]):
         findings.append(
