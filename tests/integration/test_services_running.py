@@ -10,8 +10,11 @@ import time
 
 import psutil
 import pytest
+from mlflow import MlflowClient
 
-from lakehouse.services import airflow, mlflow, postgres, stack
+from lakehouse import engine, tables
+from lakehouse.errors import ServiceError
+from lakehouse.services import airflow, clearing, mlflow, postgres, stack
 from lakehouse.services.process import noted_process
 from lakehouse.settings import get_settings
 
@@ -28,13 +31,13 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """A lakehouse of its own on free ports, without an engine: another test's address stands for one."""
+    """A lakehouse of its own on free ports."""
     folder = tmp_path_factory.mktemp("stack") / "home"
-    ports = free_ports(3)
+    ports = free_ports(4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VINELAKE_VAR_DIR", str(folder))
-        patch.setenv("SPARK_REMOTE", "sc://localhost:9")
-        for name, port in zip(("POSTGRES", "MLFLOW", "AIRFLOW"), ports, strict=True):
+        patch.setenv("VINELAKE_ENGINE_MEMORY", "1g")
+        for name, port in zip(("ENGINE", "POSTGRES", "MLFLOW", "AIRFLOW"), ports, strict=True):
             patch.setenv(f"VINELAKE_{name}_PORT", str(port))
         get_settings.cache_clear()
         yield folder
@@ -87,7 +90,48 @@ def test_everything_listens_on_loopback_only(home):
             own |= {p.pid for p in psutil.Process(row["pid"]).children(recursive=True)} | {row["pid"]}
     listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.pid in own]
     assert listening
-    assert {c.laddr.ip for c in listening} == {"127.0.0.1"}
+    assert {c.laddr.ip.removeprefix("::ffff:") for c in listening} == {"127.0.0.1"}
+
+
+def leave_traces() -> None:
+    """One publication, one experiment, one run of a DAG, one landed file."""
+    settings = get_settings()
+    with engine.session("bronze") as spark:
+        tables.ensure_schemas(spark)
+        tables.overwrite(spark.range(3), "bronze.thing")
+        tables.publish(spark, {"bronze.thing": tables.build_version(spark, "bronze.thing")}, "test", "2024-01-01")
+        assert tables.read(spark, "bronze.thing").count() == 3
+    MlflowClient(settings.mlflow_uri).create_experiment("risk")
+    airflow.client().trigger("ingest_file_drop", "2024-01-01")
+    settings.landing_dir.mkdir(parents=True, exist_ok=True)
+    (settings.landing_dir / "received").write_text("bytes")
+
+
+def wait_until_settled(api) -> None:
+    deadline = time.monotonic() + 240
+    while not {run["state"] for run in api.runs()} <= {"success", "failed"}:
+        assert time.monotonic() < deadline, api.runs()
+        time.sleep(0.5)
+
+
+def test_clearing_removes_all_data_and_keeps_the_services(home):
+    api = airflow.client()
+    api.wait_for_dags(["ingest_file_drop"])
+    api.unpause("ingest_file_drop")
+    for _ in range(2):  # what is written after clearing meets nothing of before, in the same engine
+        leave_traces()
+        before = pids()
+        with pytest.raises(ServiceError, match="under way"):
+            clearing.clear()
+        wait_until_settled(api)
+        assert clearing.clear()
+        assert pids() | {"mlflow": 0} == before | {"mlflow": 0}
+        with engine.session("bronze") as spark:
+            tables.ensure_schemas(spark)
+            assert tables.current_manifest(spark).versions == {}
+        assert [e.name for e in MlflowClient(get_settings().mlflow_uri).search_experiments()] == ["Default"]
+        assert api.runs() == []
+        assert not get_settings().landing_dir.exists()
 
 
 def test_a_killed_scheduler_comes_back_by_itself(home):
