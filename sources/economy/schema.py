@@ -96,6 +96,15 @@ table(
     change_id i64, firm_id i32, changed_on date, kind str, old_value str, new_value str, other_firm_id i32""",
 )
 table(
+    "department_subject",
+    "registry",
+    "system department key from_on",
+    "Whom each department and platform knows under which key: name, code and address as held there, with their faults.",
+    """
+    system str, department str, key str, name str, uscc str, registration_number str, address str, phone str,
+    from_on date, to_on date, firm_id i32!""",
+)
+table(
     "ownership",
     "registry",
     "owner_id firm_id from_on",
