@@ -14,7 +14,7 @@ from lakehouse.cli.output import json_option, show
 @json_option
 def runs(job: str | None, failed: bool, limit: int, as_json: bool) -> None:
     """The latest runs: job, partition, state, seconds, details, error."""
-    from lakehouse import engine, ledger
+    from lakehouse import engine, ledger, query
 
     columns = ["started_at", "job", "partition", "state", "seconds", "details", "error"]
     with engine.session() as spark:
@@ -23,7 +23,8 @@ def runs(job: str | None, failed: bool, limit: int, as_json: bool) -> None:
             frame = frame.where(frame.job == job)
         if failed:
             frame = frame.where("state = 'failed'")
-        rows = frame.orderBy(frame.started_at.desc()).limit(limit).select(*columns).collect()
+        newest = frame.orderBy(frame.started_at.desc()).limit(limit).select(*columns)
+        rows = query.in_business_time(newest).collect()
     show(columns, rows, as_json)
 
 
