@@ -1,10 +1,192 @@
-"""`vinelake sources …`: start, stop and advance the source systems."""
+"""`vinelake sources …`: load, start, stop and advance the source systems."""
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
 import click
+from rich.console import Console
+from rich.table import Table
+
+from sources.systems import registry
+from sources.systems.clock import Clock
+from sources.systems.errors import SourcesError
+from sources.systems.process import Process, noted_process, read_note, stop_noted
+from sources.systems.settings import get_settings
+
+
+def _home_option(command: Callable) -> Callable:
+    return click.option(
+        "--home", type=click.Path(file_okay=False, path_type=Path), help="State folder (SOURCES_HOME)."
+    )(command)
+
+
+def _world_option(command: Callable) -> Callable:
+    kind = click.Path(exists=True, file_okay=False, path_type=Path)
+    return click.option("--world", type=kind, help="Folder of the generated world (SOURCES_WORLD).")(command)
+
+
+def _systems_option(command: Callable) -> Callable:
+    return click.option("--systems", help="Names parted by commas; all by default.")(command)
 
 
 @click.group()
 def sources() -> None:
     """Run the source systems of a simulated world."""
+
+
+@sources.command()
+@_world_option
+@_home_option
+@_systems_option
+def load(world: Path | None, home: Path | None, systems: str | None) -> None:
+    """Prepare the systems' state from a world; `up` does it too when it is missing."""
+    home, names = _home(home), _names(systems)
+    world = _world(world, home)
+    for name in names:
+        _timed(f"{name}: loaded", lambda name=name: registry.system(name).load(home, world))
+
+
+@sources.command()
+@_world_option
+@_home_option
+@_systems_option
+@click.option("--today", type=click.DateTime(["%Y-%m-%d"]), help="Day at which a new clock starts.")
+def up(world: Path | None, home: Path | None, systems: str | None, today: datetime | None) -> None:
+    """Start the systems; those that run already stay as they are."""
+    home, names = _home(home), _names(systems)
+    world = _world(world, home)
+    other = Clock(home).exists() and Clock(home).read().world != str(world)
+    if other and _running(home):
+        raise SourcesError("systems of another world are running here", remedy="vinelake sources down, then up again")
+    reading = Clock(home).start(world, today.date() if today else None)
+    for name in names:
+        _timed(f"{name}: loaded", lambda name=name: registry.system(name).load(home, world), quiet_below=1)
+    started = [process for name in names for process in registry.system(name).processes(home, world)]
+    for process in started:
+        process.spawn()
+    for process in started:
+        process.wait()
+    _catch_up(home, world, names)
+    click.echo(
+        f"{len(started)} processes serve; today is {reading.today} (world: {reading.first_day} to {reading.last_day})"
+    )
+
+
+@sources.command()
+@_home_option
+def down(home: Path | None) -> None:
+    """Stop everything that `up` started here."""
+    home = _home(home)
+    order = {name: number for number, name in enumerate(registry.NAMES)}
+    files = sorted((home / "run").glob("*.json"), key=lambda file: order.get(file.stem.split("-")[0], 99), reverse=True)
+    stopped = [file.stem for file in files if stop_noted(file)]
+    click.echo(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+@sources.command()
+@_home_option
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def status(home: Path | None, as_json: bool) -> None:
+    """Show the clock, the systems' processes and their addresses."""
+    home = _home(home)
+    report = _report(home)
+    if as_json:
+        click.echo(json.dumps(report, default=str, indent=1))
+        return
+    if not report["processes"]:
+        click.echo("nothing was loaded here; start with: vinelake sources up --world DIR")
+        return
+    click.echo(f"today is {report['today']} (world {report['world']}, {report['first_day']} to {report['last_day']})")
+    table = Table("process", "status", "pid", "port", "log")
+    for row in report["processes"]:
+        table.add_row(row["name"], row["status"], str(row["pid"] or ""), str(row["port"] or ""), row["log"])
+    Console().print(table)
+    for name, address in report["addresses"].items():
+        click.echo(f"{name}: {address}")
+
+
+@sources.command()
+@_home_option
+@click.option("--days", type=click.IntRange(min=1), default=1, show_default=True)
+def advance(home: Path | None, days: int) -> None:
+    """Move the world's today; running systems show the new days at once."""
+    home = _home(home)
+    world = _world(None, home)
+    reading = Clock(home).advance(days)
+    names = [name for name in registry.available() if (home / name).exists()]
+    _catch_up(home, world, names)
+    click.echo(f"today is {reading.today}")
+
+
+def _catch_up(home: Path, world: Path, names: list[str]) -> None:
+    until = Clock(home).today()
+    for name in names:
+        system = registry.system(name)
+        if all(process.status() == "up" for process in system.processes(home, world)):
+            _timed(f"{name}: published to {until}", lambda s=system: s.advance(home, world, until), quiet_below=1)
+
+
+def _report(home: Path) -> dict:
+    clock = Clock(home)
+    report = {"home": home, "world": None, "today": None, "processes": [], "addresses": {}}
+    if not clock.exists():
+        return report
+    reading = clock.read()
+    report |= vars(reading)
+    for name in registry.available():
+        system = registry.system(name)
+        report["processes"] += [_line(process) for process in system.processes(home, Path(reading.world))]
+        if hasattr(system, "addresses"):
+            report["addresses"] |= system.addresses(home)
+    return report
+
+
+def _line(process: Process) -> dict:
+    running = process.running()
+    pid = running.pid if running else None
+    return {
+        "name": process.name,
+        "status": process.status(),
+        "pid": pid,
+        "port": process.port,
+        "log": str(process.log_file),
+    }
+
+
+def _running(home: Path) -> list[str]:
+    return [file.stem for file in (home / "run").glob("*.json") if noted_process(read_note(file))]
+
+
+def _home(home: Path | None) -> Path:
+    return (home or get_settings().home).resolve()
+
+
+def _world(world: Path | None, home: Path) -> Path:
+    """The world that was given, else the one set by environment, else the one the clock belongs to."""
+    chosen = world or get_settings().world
+    if chosen is None and Clock(home).exists():
+        chosen = Path(Clock(home).read().world)
+    if chosen is None:
+        raise SourcesError(
+            "no world was named", remedy="give --world DIR, made by: vinelake economy generate --out DIR"
+        )
+    return chosen.resolve()
+
+
+def _names(systems: str | None) -> list[str]:
+    names = [name.strip() for name in systems.split(",")] if systems else registry.available()
+    for name in names:
+        registry.system(name)
+    return [name for name in registry.NAMES if name in names]
+
+
+def _timed(what: str, work: Callable[[], object], quiet_below: float = 0) -> None:
+    begin = time.monotonic()
+    work()
+    if (seconds := time.monotonic() - begin) >= quiet_below:
+        click.echo(f"{what} in {seconds:.1f} s")
