@@ -96,6 +96,11 @@ def plug_in(firms_by_count: np.ndarray) -> float:
     return auc_under_pd(count, count / count[-1], firms_by_count)
 
 
+def realised_auc(default: np.ndarray, happened: np.ndarray) -> float:
+    """AUC of the share of futures in default against what happened in the world; the futures do not hold that one."""
+    return auc_under_pd(np.asarray(default, bool).mean(axis=1), np.asarray(happened, float))
+
+
 def split_auc(firms_by_count: np.ndarray, ranking_futures: int) -> float:
     """Ranks by `ranking_futures` of the futures, weighs by the rest; mean over all splits of each firm."""
     futures = len(firms_by_count) - 1

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import click
 
+from sources.economy import commands
+
 
 @click.group()
 def economy() -> None:
     """Generate and study the simulated economy."""
+
+
+economy.add_command(commands.bound)
