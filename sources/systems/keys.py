@@ -22,10 +22,10 @@ ROUNDS = 4
 
 # How a department writes the number of an enterprise; `{}` is the permuted number of ten digits.
 FORMATS = {
-    ("payments", "accounts"): "6{}",
-    ("core_bank", "customers"): "C{}",
-    ("platform", "members"): "M-{}",
-    ("field", "clients"): "KH{}",
+    ("payments", "payments"): "6{}",
+    ("core_bank", "core_bank"): "8{}",
+    ("platform", "platform"): "M-{}",
+    ("field", "field"): "F{}",
 }
 
 
@@ -71,12 +71,17 @@ def department_keys(system: str, department: str, firm_ids: np.ndarray, seed: in
 
 
 def row_keys(kind: str, row_ids: np.ndarray, seed: int, prefix: str = "") -> list[str]:
-    """The number a system gives a row of its own (an order, a machine, a plot), ten digits after a prefix.
+    """The number a system gives a row of its own (an order, a machine, a plot), thirteen digits after a prefix.
 
     Systems that must speak of the same thing use the same `kind`: a plot is `plot` at the land office and in field
     statistics alike.
     """
-    return [f"{prefix}{number:010d}" for number in permute(row_ids, f"{seed}|row|{kind}").tolist()]
+    return [f"{prefix}{number:013d}" for number in row_numbers(kind, row_ids, seed).tolist()]
+
+
+def row_numbers(kind: str, row_ids: np.ndarray, seed: int) -> np.ndarray:
+    """The digits of `row_keys` as integers below 2^40."""
+    return permute(row_ids, f"{seed}|row|{kind}", bits=40)
 
 
 @dataclass
