@@ -25,6 +25,10 @@ class Settings(BaseSettings):
     banking_port: int = Field(16083, description="PostgreSQL of payments and core bank.")
     industrial_port: int = Field(16084, description="Kafka broker of the industrial platform.")
     industrial_controller_port: int = Field(16085, description="Kafka controller (KRaft).")
+    industrial_memory: str = Field("512m", description="Heap of the Kafka broker.")
+    ssl_cert_file: Path | None = Field(
+        None, validation_alias="SSL_CERT_FILE", description="Certificates to trust when jars are fetched."
+    )
     token_seconds: int = Field(900, ge=1, description="Life of an access token.")
     rate_per_second: float = Field(25, gt=0, description="Requests a second that a client may make for long.")
     rate_burst: int = Field(50, ge=1, description="Requests that a client may make at once.")
