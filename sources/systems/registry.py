@@ -38,7 +38,8 @@ class System(Protocol):
 
 def available() -> list[str]:
     """The names of the systems that are installed."""
-    return [name for name in NAMES if find_spec(f"sources.systems.{name}")]
+    found = {name: find_spec(f"sources.systems.{name}") for name in NAMES}
+    return [name for name, spec in found.items() if spec and spec.origin]
 
 
 def system(name: str) -> System:

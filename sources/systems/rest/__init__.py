@@ -1,0 +1,1 @@
+"""What the REST systems share: tokens, rate limits, cursors, cached answers, errors, and a documentation page."""
