@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     ssl_cert_file: Path | None = Field(
         None, validation_alias="SSL_CERT_FILE", description="Certificates to trust when jars are fetched."
     )
+    field_font: Path | None = Field(None, description="Font for Chinese documents; one that is absent: English.")
     token_seconds: int = Field(900, ge=1, description="Life of an access token.")
     rate_per_second: float = Field(25, gt=0, description="Requests a second that a client may make for long.")
     rate_burst: int = Field(50, ge=1, description="Requests that a client may make at once.")

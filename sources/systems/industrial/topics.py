@@ -1,8 +1,8 @@
 """The platform's topics: what each message says, and how its way to the platform spoils order, time and number.
 
 A topic's query gives one row an event: `id` (never shown), `device` (what goes offline and has a clock), `key`,
-`event_type`, `stamp` (the time the event speaks of), `ready_at` (when the device had it ready) and `body`. Parties appear by
-the platform's own member numbers where they are members, else by the name the partner typed.
+`event_type`, `stamp` (the time the event speaks of), `ready_at` (when the device had it ready) and `body`. Parties
+appear by the platform's own member numbers where they are members, else by the name the partner typed.
 """
 
 from __future__ import annotations
@@ -146,7 +146,8 @@ TOPICS = (
         "A connected company's production and stock of a day, sent after midnight",
         """
         select whole('production|' || firm_id || '|' || day) as id, firm_id as device, member_id as key,
-            'production_day' as event_type, day::TIMESTAMP as stamp, day + interval 1 day + interval 5 minutes as ready_at,
+            'production_day' as event_type, day::TIMESTAMP as stamp,
+            day + interval 1 day + interval 5 minutes as ready_at,
             {'member_id': member_id, 'good': good, 'output_units': output_units, 'defect_units': defect_units,
              'wip_units': wip_units, 'finished_units': finished_units, 'raw_units': raw_units,
              'line_utilisation_ratio': line_utilisation_ratio} as body
