@@ -57,6 +57,12 @@ FAKE_INVOICE = np.dtype(
         ("planted_id", "i4"),
     ]
 )
+# A firm that reports and pays only a share of what it owes in the months that begin in a span: `what` is an index into
+# `SHAVED_DUES`. The kernel multiplies the month's due by the share.
+SHAVED = np.dtype(
+    [("firm", "i4"), ("first_day", "i4"), ("last_day", "i4"), ("what", "i1"), ("share", "f8"), ("planted_id", "i4")]
+)
+SHAVED_DUES = ("social", "vat")
 CHANNELS = ("transfer", "pos", "qr", "payroll", "debit", "cash", "bill")
 PURPOSES = (
     "goods",  # an invoice is paid
@@ -134,6 +140,7 @@ class Plan:
     diverted: dict[int, tuple[float, int]] = field(default_factory=dict)
     double_pledged: dict[int, int] = field(default_factory=dict)
     planted: pa.Table | None = None  # rows of table `planted`
+    shaved: np.ndarray = field(default_factory=lambda: np.zeros(0, SHAVED))
 
 
 @dataclass
