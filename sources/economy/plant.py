@@ -21,6 +21,8 @@ from sources.economy.interface import (
     MERCHANT,
     PURPOSES,
     RETAILER,
+    SHAVED,
+    SHAVED_DUES,
     TRANSFER,
     Plan,
     Population,
@@ -49,7 +51,9 @@ def plan(population: Population, calendar, rng: np.random.Generator) -> Plan:
     _fake_sales(drafts)
     _padded_payroll(drafts)
     _pos_rings(drafts)
+    _understated_sales(drafts)
     _collectors(drafts)
+    _understated_heads(drafts)
     _diverted_loans(drafts)
     _guarantee_circles(drafts)
     _application_rings(drafts)
@@ -63,6 +67,7 @@ def plan(population: Population, calendar, rng: np.random.Generator) -> Plan:
         invoices=invoices[written][np.argsort(invoices[written]["day"], kind="stable")],
         diverted=drafts.diverted,
         planted=pa.Table.from_pandas(planted, preserve_index=False) if len(planted) else None,
+        shaved=np.array(drafts.shaved, SHAVED),
     )
 
 
@@ -75,6 +80,7 @@ class _Drafts:
         self.transfers: list[np.ndarray] = []
         self.invoices: list[np.ndarray] = []
         self.diverted: dict[int, tuple[float, int]] = {}
+        self.shaved: list[tuple] = []
         years = calendar.days / 365.25
         firms = int((population.founded <= 0).sum())
         self.wanted = episodes_wanted(firms, years)
@@ -120,6 +126,10 @@ class _Drafts:
     def pay(self, day, payer, payee, amount, purpose: str, channel: int, planted_id: int) -> None:
         row = (day, payer, payee, int(amount), PURPOSES.index(purpose), channel, planted_id)
         self.transfers.append(np.array([row], TRANSFER))
+
+    def shave(self, planted_id: int, row: dict, what: str, share: float) -> None:
+        first, last = self.span(row)
+        self.shaved.append((row["firm_ids"][0], first, last, SHAVED_DUES.index(what), share, planted_id))
 
     def invoice(self, day, seller, buyer, amount, planted_id: int, voided: int = -1, red: int = -1) -> None:
         red = red if red < self.calendar.days else -1
@@ -210,6 +220,29 @@ def _second_runs(drafts: _Drafts, able: np.ndarray) -> None:
         for start in _months(first, min(last, first + 122)):
             amount = helpers * population.wage[firm] * rng.uniform(0.5, 0.8)
             drafts.pay(drafts.workday(start + 9), firm, HOUSEHOLDS, amount, "wage", PAYROLL_CHANNEL, planted_id)
+
+
+def _understated_sales(drafts: _Drafts) -> None:
+    """Merchants that declare a part of their sales; those who know the rule leave only sales without invoice out."""
+    population, rng = drafts.population, drafts.rng
+    able = drafts.able(RETAILER, DEALER, MERCHANT)
+    able = able[~population.tax_exempt[able]]
+    for planted_id, row in drafts.add("understated_sales", drafts.draw("understated_sales", able, drafts.wanted)):
+        share = rng.uniform(0.6, 0.75) if row["knows_rule"] else rng.uniform(0.35, 0.6)
+        drafts.shave(planted_id, row, "vat", share)
+
+
+def _understated_heads(drafts: _Drafts) -> None:
+    """Firms that insure a part of their heads; honest ones whose labour an agency sends and insures look alike."""
+    population, rng = drafts.population, drafts.rng
+    able = np.flatnonzero((population.staff >= 6) & (population.core_id != np.arange(population.n)))
+    used: set[int] = set()
+    for look_alike, count in ((False, drafts.wanted), (True, drafts.alike)):
+        pool = np.array([f for f in able if f not in used], int)
+        windows = drafts.draw("understated_heads", pool, count, dishonest=not look_alike)
+        for planted_id, row in drafts.add("understated_heads", windows, look_alike):
+            used.add(row["firm_ids"][0])
+            drafts.shave(planted_id, row, "social", rng.uniform(0.4, 0.65))
 
 
 def _collectors(drafts: _Drafts) -> None:

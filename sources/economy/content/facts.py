@@ -1,4 +1,4 @@
-"""What the writers read: the kernel's day by firm arrays, the tables written so far, the lies, and named random streams."""
+"""What the writers read: the kernel's arrays, the tables written so far, the lies, and named random streams."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+
+from sources.economy.interface import SHAVED, SHAVED_DUES
 
 Array = np.ndarray
 
@@ -46,8 +48,11 @@ class Facts:
     days: Array  # datetime64[D]
     firm: pd.DataFrame  # row i is firm i
     day: dict[str, Array]  # by column of `firm_day`; (days, firms)
+    month: dict[str, Array]  # accounts by month; (months, firms)
     lies: Lies
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    shaves: Array = field(default_factory=lambda: np.zeros(0, SHAVED))
+    machines: pd.DataFrame = field(default_factory=pd.DataFrame)  # table `equipment`
 
     def __post_init__(self) -> None:
         self.firms = len(self.firm)
@@ -65,6 +70,47 @@ class Facts:
         """(days × firms) → (months × firms) sums."""
         kind = np.float64 if values.dtype.kind == "f" else np.int64
         return np.add.reduceat(values.astype(kind, copy=False), self.month_start, axis=0)
+
+    def alive(self) -> tuple[Array, Array]:
+        """First and last day number on which each firm was active; (0, −1) for one that never was."""
+        active = self.day["active"]
+        ever = active.any(axis=0)
+        first = np.where(ever, active.argmax(axis=0), 0)
+        last = np.where(ever, len(self.days) - 1 - active[::-1].argmax(axis=0), -1)
+        return first, last
+
+    def dates(self, day: Array, known: Array) -> Array:
+        """Day numbers as dates; NaT where not `known` or after the run."""
+        day = np.asarray(day, np.int64)
+        known = np.asarray(known, bool) & (day >= 0) & (day < len(self.days))
+        return np.where(known, self.days[0] + np.where(known, day, 0), np.datetime64("NaT"))
+
+    def within(self, dates: Array) -> Array:
+        """The dates, NaT for those after the run."""
+        return np.where(dates <= self.days[-1], dates, np.datetime64("NaT"))
+
+    def shaved(self, what: str) -> Array:
+        """(months × firms) share of a due that the firm reports, 1 for honest ones; see `interface.SHAVED`."""
+        share = np.ones((len(self.months), self.firms))
+        start = (self.first_days() - self.days[0]).astype(np.int64)
+        for row in self.shaves[self.shaves["what"] == SHAVED_DUES.index(what)]:
+            share[(start >= row["first_day"]) & (start <= row["last_day"]), row["firm"]] = row["share"]
+        return share
+
+    def fake_by_month(self) -> dict[str, Array]:
+        """Invoices without goods that both sides declare (rings), by month and firm: net, output and input tax, fen."""
+        fake = self.tables.get("fake_invoice")
+        ring = self.lies.of("invoice_ring")["planted_id"]
+        rows = fake[fake["planted_id"].isin(ring)] if fake is not None and len(fake) else None
+        if rows is None or rows.empty:
+            zero = np.zeros((len(self.months), self.firms), np.int64)
+            return {"net_fen": zero, "output_tax_fen": zero, "input_tax_fen": zero}
+        issued = rows["issued_on"].to_numpy("datetime64[D]")
+        return {
+            "net_fen": self.by_month(rows["seller_id"].to_numpy(), issued, rows["amount_fen"].to_numpy()),
+            "output_tax_fen": self.by_month(rows["seller_id"].to_numpy(), issued, rows["tax_fen"].to_numpy()),
+            "input_tax_fen": self.by_month(rows["buyer_id"].to_numpy(), issued, rows["tax_fen"].to_numpy()),
+        }
 
     def first_days(self) -> Array:
         """First day of every month, datetime64[D]."""

@@ -80,6 +80,18 @@ def plots(facts: Facts, rng: np.random.Generator) -> pd.DataFrame:
     return frame.sort_values(["plot_id", "year"], ignore_index=True)
 
 
+def mortgaged(plots: pd.DataFrame, pledged: pd.DataFrame) -> pd.DataFrame:
+    """The plots with the day their right was first pledged, in the years from then on."""
+    if plots.empty or pledged.empty:
+        return plots
+    rows = pledged[pledged["kind"] == "plot"]
+    first = rows.groupby(rows["object"].astype(int))["from_on"].min()
+    day = pd.to_datetime(first.reindex(plots["plot_id"])).to_numpy("datetime64[D]")
+    year = (plots["year"].to_numpy().astype(int) - 1970).astype("datetime64[Y]")
+    known = ~np.isnat(day) & (day.astype("datetime64[Y]") <= year)
+    return plots.assign(mortgaged_on=np.where(known, day, np.datetime64("NaT")))
+
+
 def _place(facts: Facts, firm: int, rng: np.random.Generator) -> np.ndarray:
     """An invented spot: the region code picks the square, so that neighbours lie together."""
     code = int(str(facts.firm["region_code"].iat[firm])[:4])

@@ -15,8 +15,6 @@ SOCIAL_RATE = 0.24
 FUND_RATE = 0.10
 FUND_LEAST_STAFF = 8  # below, most firms pay no housing fund
 INSURED_LEAST = 0.9  # honest firms insure this share of heads at least; probation and retired staff are the rest
-DISPATCHED = (0.45, 0.7)  # share of the staff that an agency sends and insures
-HIDDEN_HEADS = (0.35, 0.6)
 
 
 def heads(facts: Facts, rng: np.random.Generator) -> dict[str, Array]:
@@ -26,15 +24,14 @@ def heads(facts: Facts, rng: np.random.Generator) -> dict[str, Array]:
     sent = facts.lies.marks("understated_heads", when, facts.firms, look_alike=True) >= 0
     hiding = facts.lies.marks("understated_heads", when, facts.firms)
     knows = facts.lies.knowing(hiding)
-    by_firm = rng.uniform(*DISPATCHED, facts.firms)
-    own = np.where(sent, np.maximum(np.rint(staff * (1 - by_firm)), 1), staff).astype(np.int64) * (staff > 0)
-    hidden = np.where(hiding >= 0, rng.uniform(*HIDDEN_HEADS, facts.firms), 0.0)
-    paid = np.where(knows, np.maximum(np.rint(own * (1 - hidden)), 1), own).astype(np.int64) * (own > 0)
-    share = np.minimum(1.0, INSURED_LEAST + 0.12 * rng.random(facts.firms))
-    insured = np.ceil(own * share * (1 - hidden)).astype(np.int64)
+    share = facts.shaved("social")
+    left = np.maximum(np.rint(staff * share), 1).astype(np.int64) * (staff > 0)
+    own = np.where(sent, left, staff)
+    paid = np.where(knows, left, own)
+    sure = np.minimum(1.0, INSURED_LEAST + 0.12 * rng.random(facts.firms))
+    insured = np.ceil(np.where(sent, left, staff * share) * sure).astype(np.int64)
     ghosts = facts.lies.marks("padded_payroll", when, facts.firms)
-    padded = facts.lies.knowing(ghosts)
-    insured = np.where(padded, np.rint(insured * 1.5).astype(np.int64), insured)
+    insured = np.where(facts.lies.knowing(ghosts), np.rint(insured * 1.5).astype(np.int64), insured)
     # A new head is insured from its second month on.
     before = np.vstack([insured[:1], insured[:-1]])
     starting = (before == 0) & (insured > 0)
@@ -91,15 +88,12 @@ def _second_runs(facts: Facts, heads: dict[str, Array]) -> pd.DataFrame:
 
 
 def social_insurance(facts: Facts, heads: dict[str, Array]) -> pd.DataFrame:
-    """`social_insurance`: due and paid as the kernel has them, cut to the insured heads where others are hidden."""
+    """`social_insurance`: due and paid as the kernel has them; it already leaves out what hidden heads would owe."""
     due, paid = facts.month["social_due_fen"], facts.month["social_paid_fen"]
     day = facts.month["social_paid_day"]
-    staff = np.maximum(facts.day["staff"][facts.month_end], 1)
     row, column = np.nonzero((heads["insured"] > 0) & ((due > 0) | facts.day["active"][facts.month_end]))
     insured = heads["insured"][row, column]
-    part = np.where(insured < INSURED_LEAST * staff[row, column] - 1, insured / staff[row, column], 1.0)
-    owed = np.rint(due[row, column] * part).astype(np.int64)
-    settled = np.where(part < 1, np.rint(paid[row, column] * part), paid[row, column]).astype(np.int64)
+    owed, settled = due[row, column], paid[row, column]
     when = day[row, column]
     return pd.DataFrame(
         {

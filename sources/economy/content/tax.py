@@ -17,13 +17,14 @@ def returns(facts: Facts, rng: np.random.Generator) -> pd.DataFrame:
     """`tax_return`: a row a taxpayer and month; `period` is the first day of the month or quarter."""
     month = facts.month
     true = month["sales_fen"] + month["retail_fen"]
-    fake = facts.fake_sales_by_month()
+    fake = facts.fake_by_month()
     lying = facts.lies.marks("understated_sales", facts.first_days() + 14, facts.firms)
-    declared = np.rint(true * facts.shaved("vat")).astype(np.int64) + fake["net_fen"]
+    share = facts.shaved("vat")
+    declared = np.rint(true * share).astype(np.int64) + fake["net_fen"]
     columns = {
         "declared_sales_fen": np.maximum(declared, 0),
-        "output_tax_fen": np.maximum(month["output_tax_fen"] + fake["output_tax_fen"], 0),
-        "input_tax_fen": np.maximum(month["input_tax_fen"] + fake["input_tax_fen"], 0),
+        "output_tax_fen": np.maximum((month["output_tax_fen"] * share).astype(np.int64) + fake["output_tax_fen"], 0),
+        "input_tax_fen": np.maximum((month["input_tax_fen"] * share).astype(np.int64) + fake["input_tax_fen"], 0),
         "payable_fen": month["vat_due_fen"],
         "paid_fen": month["vat_paid_fen"],
         "true_sales_fen": true,

@@ -43,7 +43,7 @@ KINDS = (
     ),
     Kind(
         "fake_sales", "lender on invoices",
-        ("invoice_without_delivery", "invoice_without_payment", "reversed_later"), ("reversed_in_one_go",),
+        ("invoice_without_delivery", "invoice_without_payment", "invoices_above_declared", "reversed_later"), ("reversed_in_one_go",),
         "a season of returns: many red letters, each with goods that came back", ("reversed_later",),
         months=(3, 6), before_run=True,
     ),
@@ -51,11 +51,13 @@ KINDS = (
         "understated_sales", "tax office",
         ("receipts_above_declared", "purchases_against_declared"), ("invoices_above_declared",),
         "a co-operative or market that takes money for others and passes it on", ("receipts_above_declared",),
+        before_run=True,
     ),
     Kind(
         "understated_heads", "social insurance",
         ("visit_heads_above_insured", "output_per_insured_head"), ("payroll_heads_above_insured",),
         "labour sent by an agency that insures it", ("visit_heads_above_insured",),
+        before_run=True,
     ),
     Kind(
         "padded_payroll", "lender on payroll",
@@ -80,8 +82,8 @@ KINDS = (
     ),
     Kind(
         "double_financed_receivable", "second lender",
-        ("same_invoice_pledged_twice", "pledged_above_open_invoices"), ("same_invoice_number",),
-        "a receivable pledged again after its first release", ("same_invoice_pledged_twice",), months=(3, 6),
+        ("pledge_without_open_invoice", "pledged_above_open_invoices"), ("same_invoice_number",),
+        "a receivable pledged again after its first release", ("same_invoice_number",), months=(3, 6),
     ),
     Kind(
         "false_receipt", "lender on warehouse receipts",
