@@ -1,15 +1,18 @@
 """The main job on real invoices of 223 firms: counted, quarantined and turned into features as an independent
-reading of the raw files has it. Skipped where the files are absent."""
+reading of the raw files has it; a model trained, promoted and applied. Skipped where the files are absent."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from lakehouse import engine, ledger, tables
-from lakehouse.settings import Settings
+from lakehouse.errors import ModelError
+from lakehouse.settings import get_settings
+from tests.conftest import free_port
 from tests.integration.conftest import run_main_job
 from tests.oracle import features_oracle, raw_counts
 
@@ -18,8 +21,35 @@ RECEIVED = "2020-03-01"
 CUTS = ["2019-01-01", "2019-07-01", "2020-01-01", RECEIVED]
 
 
-def test_real_invoices_are_counted_and_become_the_oracles_features(lakehouse: Settings, real_invoices: Path) -> None:
-    run_main_job(RECEIVED, real_invoices)
+@pytest.fixture(scope="module")
+def real_lakehouse(running_engine: None, real_invoices: Path) -> Iterator[None]:
+    """The main job run on the real files, from landing to published features."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VINELAKE_ENVIRONMENT", "realinvoices")
+        patch.setenv("VINELAKE_POSTGRES_PORT", str(free_port()))
+        patch.setenv("VINELAKE_MLFLOW_PORT", str(free_port()))
+        get_settings.cache_clear()
+        run_main_job(RECEIVED, real_invoices)
+        yield
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def model_registry(real_lakehouse: None) -> Iterator[None]:
+    """A real MLflow server on PostgreSQL, for as long as the test lasts."""
+    from lakehouse.services import mlflow, postgres
+
+    try:
+        postgres.start()
+        mlflow.prepare()
+        mlflow.process().start()
+        yield
+    finally:
+        mlflow.process().stop()
+        postgres.process().stop()
+
+
+def test_real_invoices_are_counted_and_become_the_oracles_features(real_lakehouse: None, real_invoices: Path) -> None:
     with engine.session() as spark:
         booked = {row["contract"]: row.asDict() for row in ledger.batches(spark).collect()}
         features = tables.read(spark, "gold.enterprise_features").toPandas()
@@ -44,3 +74,31 @@ def test_real_invoices_are_counted_and_become_the_oracles_features(lakehouse: Se
         got = features[features["as_of"] == as_of]
         assert len(got) == 223
         assert features_oracle.compare(expected, got) == []
+
+
+@pytest.mark.services
+def test_a_model_of_the_real_firms_is_trained_promoted_by_a_second_person_and_scores_all(model_registry: None) -> None:
+    from expectations.gate import gate
+    from ml import promotion, scoring, training
+
+    settings = get_settings()
+    frozen = training.freeze_dataset(RECEIVED)
+    assert (frozen["rows"], frozen["bads"]) == (123, 27)
+    training.train(RECEIVED)
+    assert scoring.score(RECEIVED)["skipped"].startswith("there is no champion yet")
+    checked = promotion.check(RECEIVED)
+    assert checked["passed"] and checked["author"] == settings.author
+    with pytest.raises(ModelError, match="not the approver"):
+        promotion.decide(RECEIVED, settings.author, "approve", "my own work")
+    decided = promotion.decide(RECEIVED, settings.approver, "approve", "for a test")
+    assert decided["aliases"]["champion"] == checked["version"]
+    scored = scoring.score(RECEIVED)
+    assert scored["scored"] + scored["referred"] == 223
+    gate("scores", RECEIVED)
+    with engine.session() as spark:
+        scores = tables.read(spark, "gold.enterprise_score").toPandas()
+    firms = scores[scores["decision"] == "scored"]
+    assert len(scores) == 223 and set(scores["model_version"]) == {checked["version"]}
+    assert [sum(dict(points).values()) for points in firms["points"]] == firms["score"].tolist()
+    assert firms["pd"].between(0, 1).all()
+    assert scoring.replay(RECEIVED)["equal"]
