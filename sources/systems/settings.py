@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     token_seconds: int = Field(900, ge=1, description="Life of an access token.")
     rate_per_second: float = Field(25, gt=0, description="Requests a second that a client may make for long.")
     rate_burst: int = Field(50, ge=1, description="Requests that a client may make at once.")
+    bureau_fee_fen: int = Field(2500, ge=0, description="Fee of one enquiry at the bureau.")
+    bureau_balance_fen: int = Field(100_000_000, ge=0, description="Prepaid balance of a bureau member at the start.")
+    bureau_daily_quota: int = Field(2000, ge=1, description="Enquiries a bureau member may make a day of the world.")
     memory_mb: int = Field(160, ge=32, description="Memory of the query engine inside each REST server.")
 
 

@@ -53,6 +53,13 @@ def fingerprint(world: Path) -> str:
     return hashlib.sha256((world / "world.json").read_bytes()).hexdigest()
 
 
+def code_digest(folder: Path, *names: str) -> str:
+    """A digest of the code that shapes loaded state: another declaration means loading anew."""
+    here = Path(__file__).parent
+    listed = [*(folder / name for name in names), here / "keys.py", here / "world.py"]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in listed)).hexdigest()
+
+
 def read_mark(folder: Path) -> dict:
     """What a system noted about the world it was loaded from."""
     try:

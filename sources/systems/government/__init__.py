@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from datetime import date
 from pathlib import Path
@@ -11,7 +10,9 @@ from sources.systems.process import Process
 from sources.systems.rest import server
 from sources.systems.rest.credentials import credentials_file, ensure_credentials
 from sources.systems.settings import HOST, get_settings
-from sources.systems.world import fingerprint, read_mark, write_mark
+from sources.systems.world import code_digest, fingerprint, read_mark, write_mark
+
+SHAPING = ("departments.py", "events.py", "fields.py", "history.py", "model.py", "projection.py")
 
 
 def load(home: Path, world: Path) -> None:
@@ -24,7 +25,7 @@ def load(home: Path, world: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     everything = [department.scope for department in DEPARTMENTS]
     ensure_credentials(folder, {"lakehouse": everything, "tax_office": ["tax_returns:read", "vat_invoices:read"]})
-    mark = {"world": fingerprint(world), "code": _code()}
+    mark = {"world": fingerprint(world), "code": code_digest(Path(__file__).parent, *SHAPING)}
     if {name: read_mark(folder).get(name) for name in mark} == mark:
         return
     for name in ("logs", "history", "loaded.json"):
@@ -47,10 +48,3 @@ def addresses(home: Path) -> dict[str, str]:
     """Where the platform listens and where its clients' secrets are."""
     url = f"http://{HOST}:{get_settings().government_port}"
     return {"government": f"{url} (docs: {url}/docs; clients: {credentials_file(home / 'government')})"}
-
-
-def _code() -> str:
-    """A digest of this package: another declaration means loading anew."""
-    here = Path(__file__).parent
-    names = [*sorted(here.glob("*.py")), here.parent / "keys.py", here.parent / "world.py"]
-    return hashlib.sha256(b"".join(name.read_bytes() for name in names if name.name != "app.py")).hexdigest()

@@ -183,8 +183,9 @@ VAT_INVOICES = Department(
             sql="""
                 SELECT i.invoice_id, i.invoice_number, i.good, i.issued_on, i.amount_fen, i.tax_fen, i.total_fen,
                        i.voided_on, i.issued_on AS event_on,
-                       coalesce(seller.held_key, seller.tax_number) AS seller_code, seller.name AS seller_name, coalesce(buyer.held_key, buyer.tax_number) AS buyer_code,
-                       buyer.name AS buyer_name, red.invoice_number AS red_of, o.number AS order_number
+                       coalesce(seller.held_key, seller.tax_number) AS seller_code, seller.name AS seller_name,
+                       coalesce(buyer.held_key, buyer.tax_number) AS buyer_code, buyer.name AS buyer_name,
+                       red.invoice_number AS red_of, o.number AS order_number
                 FROM invoice i
                 JOIN invoice_party seller ON seller.party_id = i.seller_id
                 JOIN invoice_party buyer ON buyer.party_id = i.buyer_id
