@@ -36,6 +36,8 @@ def frame(table: pa.Table) -> pd.DataFrame:
             values = pc.fill_null(column.cast(pa.int64()), 0).to_numpy()
             out[name] = pd.array(values, dtype="Int64")
             out[name][pc.is_null(column).to_numpy()] = pd.NA
+        elif pa.types.is_integer(kind):
+            out[name] = column.cast(pa.int64()).to_numpy()
         else:
             out[name] = column.to_pandas().to_numpy()
     return pd.DataFrame(out)

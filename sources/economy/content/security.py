@@ -26,6 +26,7 @@ def open_on(rows: pd.DataFrame | None, day: np.datetime64) -> pd.DataFrame | Non
     """Invoices issued before and not settled on the day."""
     if rows is None:
         return None
+    day = np.datetime64(day, "D")
     issued = rows["issued_on"].to_numpy("datetime64[D]")
     settled = rows["settled_on"].to_numpy("datetime64[D]")
     keep = (issued <= day) & (issued > day - HORIZON_DAYS) & (np.isnat(settled) | (settled > day))
@@ -135,8 +136,8 @@ def _twice(
         bills = bills.tail(4)
         for bill in bills.itertuples():
             number = str(bill.invoice_number)
-            start = max(first.started_on, bill.issued_on.to_datetime64().astype("datetime64[D]"))
-            until = second.started_on - 2 if row.look_alike else first.ends_on
+            start = max(first.started_on, bill.issued_on)
+            until = second.started_on - pd.Timedelta(days=2) if row.look_alike else first.ends_on
             out.append((first.loan_id, "invoice", number, int(bill.total_fen), start, until, row.planted_id))
             if row.knows_rule:  # a number that a clerk might have misread
                 at = int(rng.integers(2, len(number)))

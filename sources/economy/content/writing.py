@@ -129,7 +129,7 @@ def arrow(name: str, frame: pd.DataFrame) -> pa.Table:
                 days.astype("datetime64[D]").view("int64").astype("i4"), mask=np.isnat(days)
             ).cast(pa.date32())
         elif pa.types.is_list(item.type) or pa.types.is_string(item.type):
-            columns[item.name] = pa.array([None if v is None or v is pd.NA else v for v in values], item.type)
+            columns[item.name] = pa.array(list(values), item.type, from_pandas=True)
         elif pa.types.is_floating(item.type):
             columns[item.name] = pa.array(values.to_numpy(np.float64), from_pandas=True).cast(item.type)
         else:
