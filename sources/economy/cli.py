@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import click
+from pathlib import Path
 
-from sources.economy import commands
+import click
 
 
 @click.group()
@@ -12,4 +12,29 @@ def economy() -> None:
     """Generate and study the simulated economy."""
 
 
-economy.add_command(commands.bound)
+@economy.command()
+@click.option("--firms", default=3000, show_default=True, help="Firms alive on the first day.")
+@click.option("--years", default=5.0, show_default=True)
+@click.option("--seed", default=1, show_default=True)
+@click.option("--start", "first_day", default="2019-01-01", show_default=True, help="First day of the world.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder; a world already there is replaced."
+)
+@click.option("--plant/--no-plant", default=True, show_default=True, help="Plant frauds and honest look-alikes.")
+@click.option(
+    "--content/--no-content", default=True, show_default=True, help="Derive what departments and platforms hold."
+)
+def generate(firms: int, years: float, seed: int, first_day: str, out: Path, plant: bool, content: bool) -> None:
+    """Write the world of a seed as Parquet."""
+    from rich.progress import Progress
+
+    from sources.economy import world
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task("days", total=None)
+        facts = world.generate(
+            firms, years, seed, out, first_day, plant, content, lambda d, n: bar.update(task, completed=d, total=n)
+        )
+    rows = sum(t["rows"] for t in facts["tables"].values())
+    click.echo(f"{out}: {firms} firms, {facts['first_day']} to {facts['last_day']}, {rows:,} rows in "
+               f"{len(facts['tables'])} tables, {facts['seconds']['all']} s (kernel {facts['seconds']['kernel']} s)")  # fmt: skip

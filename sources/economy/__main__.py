@@ -1,0 +1,5 @@
+"""`python -m sources.economy …`."""
+
+from sources.economy.cli import economy
+
+economy(prog_name="economy")

@@ -1,0 +1,315 @@
+"""The full state of the economy on a day: arrays only, so that a copy with a new random stream is a new future."""
+
+from __future__ import annotations
+
+import copy
+from typing import NamedTuple
+
+import numpy as np
+from numba import literal_unroll, njit
+
+from sources.economy.network import LINK
+from sources.economy.records import FAR
+
+# Money parties in the cash vector: firms, then these, then banks.
+HOUSE, STATE, WORLD, LENDER, SECTORS = 0, 1, 2, 3, 4
+# What a firm owes by the month: index of `owed`.
+WAGE, TAX, SOCIAL, UTILITY, RENT, DUTIES = 0, 1, 2, 3, 4, 5
+# Stages of the daily waterfall after the duties above.
+INTEREST, KEY_SUPPLIERS, SUPPLIERS, PRINCIPAL, STAGES = 5, 6, 7, 8, 9
+# Where an item (order → shipment → invoice) stands.
+FREE, ORDERED, BACKLOG, SHIPPED, INVOICED, DUE = 0, 1, 2, 3, 4, 5
+ORDER, DELIVERY, INVOICE, PAYMENT, APPLICATION, ENQUIRY, FREE_TOP, LOANS, LINKS, RECORDING, FAULT = range(11)
+RING = 1024
+OUT = 10_000_000  # schema.OUTSIDE, here for compiled code
+# Loans.
+BULLET, INSTALMENT = 0, 1
+RUNNING, REPAID, BAD, WRITTEN_OFF = 0, 1, 2, 3
+UNDECIDED, EXTENDED, PROMISED, REFUSED = 0, 1, 2, 3
+CREDIT, GUARANTEED, MORTGAGE, RECEIVABLE, STOCK = 0, 1, 2, 3, 4
+SECURITIES = ("credit", "guarantee", "mortgage", "receivable", "stock")
+# Causes of default.
+CAUSES = ("demand", "customer_default", "rollover_refused", "cost", "fraud")
+
+FIRM = np.dtype(
+    [
+        # fixed
+        *[(name, "i2") for name in ("chain", "depth", "kind", "region", "payday", "order", "crop")],
+        *[(name, "i4") for name in ("founded", "circle", "group")],
+        *[(name, "f8") for name in ("skill", "honesty", "prudence", "patience", "prod", "price", "base", "size", "thrift")],
+        *[(name, "i8") for name in ("wage", "rent")],
+        *[(name, "i1") for name in ("small", "exempt", "retail", "core", "borrower", "fraud")],
+        # condition
+        *[(name, "i1") for name in ("active", "closing", "defaulted", "constrained", "hold")],
+        *[(name, "i4") for name in ("closed", "default_day", "dpd", "last_apply", "refused", "lost_from", "lost_day", "closing_from")],
+        *[(name, "f8") for name in ("attract", "overhead", "fc", "fast", "slow", "staff_f", "norm", "adjust", "unit_cost", "lost", "waste")],
+        *[(name, "i8") for name in ("staff", "raw", "wip", "fin", "backlog", "onorder", "ar", "ap", "overdue", "bank", "private", "bridge", "wealth")],
+        # pending application or renewal
+        *[(name, "i4") for name in ("app_due", "app_bank", "app_product", "app_purpose", "renew_day", "renew_bank", "renew_loan")],
+        *[(name, "i8") for name in ("app_amount", "app_id", "renew_amount")],
+        # accounts of the month
+        *[(name, "i8") for name in ("m_sales", "m_retail", "m_buy", "m_out", "m_in", "m_interest", "m_over", "m_bad", "m_div", "m_capital", "m_cost", "m_retail_tax", "credit_in", "m_wages")],
+        # flows of the day
+        *[(name, "i8") for name in ("d_sales", "d_buy", "d_out", "d_ask", "made")],
+        *[(name, "f8") for name in ("use",)],
+        # lists
+        *[(name, "i4") for name in ("back_head", "back_tail", "due_head", "due_tail", "loan_head")],
+    ]
+)  # fmt: skip
+ITEM = np.dtype(
+    [
+        *[(name, "i1") for name in ("state", "service", "key")],
+        *[(name, "i8") for name in ("seller", "buyer", "order_id", "delivery_id", "invoice_id", "qty", "price", "amount", "tax", "left")],
+        *[(name, "i4") for name in ("link", "ordered", "due_ship", "received", "issued", "due", "planned", "next")],
+    ]
+)  # fmt: skip
+LOAN = np.dtype(
+    [
+        *[(name, "i4") for name in ("firm", "bank", "start", "months", "at", "closed", "renews", "guarantor", "next", "called", "planted", "default_day")],
+        *[(name, "i1") for name in ("product", "status", "security", "renewal", "purpose")],
+        *[(name, "i8") for name in ("principal", "balance", "part_interest", "part_principal", "guaranteed", "app_id", "renew_app")],
+        *[(name, "f8") for name in ("rate", "diverted")],
+    ]
+)  # fmt: skip
+
+# Widths of the record buffers, in the order of their columns (see kernel.COLUMNS).
+BOOK_WIDTH = {
+    "payment": 11,
+    "order": 9,
+    "delivery": 9,
+    "invoice": 14,
+    "repayment": 5,
+    "application": 10,
+    "enquiry": 4,
+    "settle": 2,
+    "cancel": 2,
+    "default": 8,
+}
+PAY, ORD, DEL, INV, REP, APP, ENQ, SET, CAN, DEF = range(10)
+
+
+class Books(NamedTuple):
+    """Record buffers of the month; `n` counts the rows of each."""
+
+    payment: np.ndarray
+    order: np.ndarray
+    delivery: np.ndarray
+    invoice: np.ndarray
+    repayment: np.ndarray
+    application: np.ndarray
+    enquiry: np.ndarray
+    settle: np.ndarray
+    cancel: np.ndarray
+    default: np.ndarray
+    n: np.ndarray
+
+
+class Knobs(NamedTuple):
+    """Strengths of the mechanism; `assumed` where no source is named: set so that the run meets the calibration table."""
+
+    late_share: float = 0.55  # invoices paid late by habit though cash suffices
+    late_days: float = 66.0  # mean of that delay (Coface China 2025: 65 days)
+    jump_rate: float = 2.0  # shocks to a firm's custom a year (assumed)
+    jump_scale: float = 0.20  # Laplace scale at ten staff (assumed)
+    jump_size: float = -0.15  # power of size (Stanley 1996, Zou 2019: −0.1 … −0.25)
+    revert: float = 0.25  # a year (assumed)
+    overhead_noise: float = 0.030  # of sales, a year (assumed)
+    overhead_revert: float = 0.5
+    sundry_year: float = 32.0  # small purchases a firm-year (computed on 220 Chinese firms' invoices)
+    spot_year: float = 9.0  # one-off customers a firm-year (same)
+    void_rate: float = 0.055
+    red_rate: float = 0.022
+    capex_year: float = 0.22
+    capex_share: float = 0.10  # of a year's sales
+    private_month: float = 0.016  # price of private money a month (assumed; 15–24 % a year)
+    private_cap: float = 0.08  # of a year's sales
+    bank_base: float = 0.9
+    bank_noise: float = 0.8
+    bank_limit: float = 0.26  # of a year's sales
+    renege: float = 0.03  # renewals promised and then withheld, in neutral credit
+    no_repay: float = 0.30  # renewals that need no repayment in between
+    guarantee_share: float = 0.34
+    sue_close: float = 0.004  # a defaulted firm's daily chance to be wound up
+    owner_wealth: float = 0.05  # of a year's sales that an owner can put in
+    exit_scale: float = 1.0
+    lot_noise: float = 0.5
+    refuse_share: float = 0.5
+
+
+class State(NamedTuple):
+    """Everything that a future depends on, besides the calendar."""
+
+    firm: np.ndarray
+    item: np.ndarray
+    loan: np.ndarray
+    link: np.ndarray
+    cash: np.ndarray  # i8, firms, sectors, banks
+    owed: np.ndarray  # i8 [duty, firm]: fallen due and unpaid
+    since: np.ndarray  # i4 [duty, firm]: day from which the oldest of it is due
+    due: np.ndarray  # i8 [duty, month, firm]: what concerns the month
+    paid: np.ndarray
+    paid_day: np.ndarray
+    pointer: np.ndarray  # i4 [duty, firm]: oldest month not fully paid
+    ring: np.ndarray  # i4 [3, RING]: heads of items to ship, receive, pay on a day
+    free: np.ndarray  # i4, stack of free items
+    seq: np.ndarray  # i8, counters
+    outside: np.ndarray  # f8, cumulated weights of outside parties
+    chain_state: np.ndarray  # f8 [chain]: log demand factor
+    goods_state: np.ndarray  # f8 [chain, 1 + depths]: log raw price, smoothed prices by depth
+    books: Books
+    rng: np.random.Generator
+    k: Knobs
+
+
+def books(rows: int) -> Books:
+    """Empty buffers."""
+    sizes = {
+        name: rows if name in ("payment", "order", "delivery", "invoice", "settle") else max(20_000, rows // 4)
+        for name in BOOK_WIDTH
+    }
+    return Books(*[np.zeros((sizes[n], w), "i8") for n, w in BOOK_WIDTH.items()], np.zeros(10, "i8"))
+
+
+def fork(state: State, rng: np.random.Generator) -> State:
+    """A deep copy that shares nothing but its knobs, with its own stream and without records."""
+    arrays = {f: getattr(state, f).copy() for f in State._fields if isinstance(getattr(state, f), np.ndarray)}
+    arrays["seq"][RECORDING] = 0
+    return state._replace(**arrays, rng=rng, books=books(2))
+
+
+def copied(state: State) -> State:
+    """A deep copy that goes on exactly as the original would."""
+    arrays = {f: getattr(state, f).copy() for f in State._fields if isinstance(getattr(state, f), np.ndarray)}
+    return state._replace(**arrays, rng=copy.deepcopy(state.rng))
+
+
+def room(state: State, items: int, loans: int, links: int) -> State:
+    """Makes room for at least so many more items, loans and links."""
+    changed = {}
+    if state.seq[FREE_TOP] < items:
+        old = len(state.item)
+        more = max(old, items)
+        changed["item"] = np.concatenate([state.item, np.zeros(more, ITEM)])
+        free = np.zeros(old + more, "i4")
+        top = int(state.seq[FREE_TOP])
+        free[:more] = np.arange(old + more - 1, old - 1, -1)
+        free[more : more + top] = state.free[:top]
+        changed["free"] = free
+        state.seq[FREE_TOP] = top + more
+    if len(state.loan) - state.seq[LOANS] < loans:
+        changed["loan"] = np.concatenate([state.loan, np.zeros(max(loans, len(state.loan)), LOAN)])
+    if len(state.link) - state.seq[LINKS] < links:
+        changed["link"] = np.concatenate([state.link, np.zeros(max(links, len(state.link) // 2), LINK)])
+    return state._replace(**changed) if changed else state
+
+
+@njit(cache=True)
+def place(s, party):
+    """Index of a party in the cash vector; parties outside share the rest of the world's cash."""
+    n = len(s.firm)
+    if party >= OUT:
+        return n + WORLD
+    if party >= 0:
+        return party
+    if party > -100:
+        return n - party - 1
+    return n + SECTORS - 100 - party
+
+
+@njit(cache=True)
+def note(s, book, count, row):
+    """Adds a row to a record buffer if the run is recorded (1), or before that if it concerns loans (2)."""
+    mode = s.seq[RECORDING]
+    if mode == 0 or (mode == 2 and (book < REP or book == SET or book == CAN)):
+        return
+    at = s.books.n[book]
+    if at >= len(count):
+        s.seq[FAULT] = 1 + book
+        return
+    c = 0
+    for value in literal_unroll(row):
+        count[at, c] = value
+        c += 1
+    s.books.n[book] = at + 1
+
+
+@njit(cache=True)
+def move(s, t, payer, payee, amount, purpose, channel, invoice, loan, planted):
+    """The only way money moves: debits one party, credits the other, notes the payment."""
+    if amount <= 0:
+        return
+    s.cash[place(s, payer)] -= amount
+    s.cash[place(s, payee)] += amount
+    number = s.seq[PAYMENT]
+    s.seq[PAYMENT] = number + 1
+    second = 30600 + (number * 7919) % 32400
+    note(
+        s,
+        PAY,
+        s.books.payment,
+        (number, payer, payee, t * 86400 + second, amount, channel, purpose, invoice, loan, -1, planted),
+    )
+
+
+@njit(cache=True)
+def new_item(s):
+    """Takes an item from the free stack; −1 (and a fault) when none is left."""
+    top = s.seq[FREE_TOP]
+    if top == 0:
+        s.seq[FAULT] = 20
+        return -1
+    s.seq[FREE_TOP] = top - 1
+    return s.free[top - 1]
+
+
+@njit(cache=True)
+def drop_item(s, at):
+    """Gives an item back."""
+    s.item[at].state = FREE
+    s.free[s.seq[FREE_TOP]] = at
+    s.seq[FREE_TOP] += 1
+
+
+@njit(cache=True)
+def schedule(s, at, stage, day):
+    """Puts an item on the ring of a stage (0 ship, 1 receive, 2 pay) for a day less than RING days ahead."""
+    slot = day % RING
+    s.item[at].next = s.ring[stage, slot]
+    s.ring[stage, slot] = at
+
+
+@njit(cache=True)
+def pay_duty(s, t, i, duty, amount, months_burn):
+    """Pays a firm's wages, tax, social insurance, utilities or rent, oldest month first."""
+    if amount <= 0:
+        return
+    payee = -1
+    purpose = 2
+    channel = 3
+    if duty == TAX:
+        payee, purpose, channel = -2, 3, 4
+    elif duty == SOCIAL:
+        payee, purpose, channel = -2, 4, 4
+    elif duty == UTILITY:
+        payee, purpose, channel = -3, 6, 4
+    elif duty == RENT:
+        payee, purpose, channel = -1, 5, 0
+    move(s, t, i, payee, amount, purpose, channel, -1, -1, -1)
+    s.owed[duty, i] -= amount
+    left = amount
+    month = s.pointer[duty, i]
+    while left > 0 and month < s.due.shape[1]:
+        gap = s.due[duty, month, i] - s.paid[duty, month, i]
+        part = min(gap, left)
+        s.paid[duty, month, i] += part
+        left -= part
+        if s.paid[duty, month, i] >= s.due[duty, month, i]:
+            if part > 0:
+                s.paid_day[duty, month, i] = t
+            month += 1
+            s.since[duty, i] = t if s.owed[duty, i] == 0 else s.since[duty, i] + 30
+        elif part == 0:
+            break
+    s.pointer[duty, i] = month
+    if s.owed[duty, i] == 0:
+        s.since[duty, i] = FAR
