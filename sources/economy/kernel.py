@@ -379,6 +379,15 @@ def divert(run: Run, t: int) -> None:
     run.seen_loans = int(s.seq[LOANS])
 
 
+def shave(run: Run, month: int) -> None:
+    """Firms in the plan report only a share of the month's social insurance or VAT, and so owe only that."""
+    begin = np.searchsorted(run.calendar.month, month - run.month_burn) - run.calendar.burn
+    for row in run.plan.shaved:
+        if row["first_day"] <= begin <= row["last_day"]:
+            duty = (SOCIAL, TAX)[row["what"]]
+            run.state.due[duty, month, row["firm"]] = int(run.state.due[duty, month, row["firm"]] * row["share"])
+
+
 def rewire(run: Run, t: int) -> None:
     """Monthly: some links end, and those whose seller is gone; each is followed by one to a like seller."""
     s, rng = run.state, run.state.rng
@@ -462,6 +471,7 @@ def step(run: Run) -> None:
     if last:
         trade.bundle(s, t)
         close_month(s, month, params.SOCIAL_RATE, params.UTILITY_SHARE)
+        shave(run, month)
     if run.history is not None:
         keep(run, t, month if last else -1)
     if last:

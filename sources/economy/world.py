@@ -27,8 +27,8 @@ from sources.economy.interface import (
 )
 from sources.economy.kernel import Run
 from sources.economy.records import FAR, Writer, days_to_dates, typed, words
-from sources.economy.schema import FIRST_BANK
-from sources.economy.state import BAD, CAUSES, INVOICE, LINKS, LOANS, REPAID, RUNNING, SECURITIES, Books, Knobs
+from sources.economy.schema import FIRST_BANK, OUTSIDE
+from sources.economy.state import BAD, CAUSES, INVOICE, LINKS, LOANS, ORDER, REPAID, RUNNING, SECURITIES, Books, Knobs
 
 STEPS = ("raw", "blank", "part", "module", "unit", "product", "wholesale", "retail", "", "")
 GOODS = [f"{chain}_{step}" if step else "none" for chain in CHAINS for step in STEPS]
@@ -93,12 +93,13 @@ def generate(
     simulated = time.monotonic() - began
     world = world_data(run, writer)
     write_population(run, writer)
-    write_plan(run, writer)
     if content and importlib.util.find_spec("sources.economy.content"):
         from sources.economy import content as contents
 
         if hasattr(contents, "derive"):
-            contents.derive(world)
+            contents.derive(world)  # writes the table `planted` too, once it is known what came of the plan
+    else:
+        write_plan(run, writer)
     shutil.rmtree(spill)
     facts = {
         "seed": seed,
@@ -131,6 +132,7 @@ class Spill:
         self.carriers = np.flatnonzero((run.population.kind == CARRIER) & (run.population.founded <= 0))
         self.fakes = np.sort(run.plan.invoices, order="day")
         self.fake_at = 0
+        self.fake_orders: dict[int, int] = {}  # order → planted id
 
     @property
     def first_day(self) -> np.datetime64:
@@ -149,51 +151,44 @@ class Spill:
         self.keep_loans(books)
         self.settled.append(books.settle)
         self.cancelled.append(books.cancel)
-        np.save(self.folder / f"order-{self.count}.npy", books.order)
-        np.save(self.folder / f"invoice-{self.count}.npy", np.concatenate([books.invoice, self.planted()]))
+        invoices, orders = self.planted()
+        np.save(self.folder / f"order-{self.count}.npy", np.concatenate([books.order, orders]))
+        np.save(self.folder / f"invoice-{self.count}.npy", np.concatenate([books.invoice, invoices]))
         self.count += 1
         self.payments(books.payment)
         self.deliveries(books.delivery)
         self.firm_days()
         self.loan_status()
 
-    def planted(self) -> np.ndarray:
-        """Planned invoices up to today, as rows; a reversed one brings its red letter."""
+    def planted(self) -> tuple[np.ndarray, np.ndarray]:
+        """Planned invoices up to today and the orders made up for them, as rows; a reversed one brings its red letter."""
         end = int(np.searchsorted(self.fakes["day"], self.run.day - 1, side="right"))
         rows = self.fakes[self.fake_at : end]
         self.fake_at = end
         seq = self.run.state.seq
-        out = []
+        invoices, orders = [], []
         for r in rows:
-            number = int(seq[INVOICE])
+            number, order = int(seq[INVOICE]), int(seq[ORDER])
             tax = round(int(r["amount_fen"]) * float(self.run.calendar.vat[int(r["day"]) + self.run.calendar.burn]))
             good = self.good(int(r["seller"]))
             amount, day = int(r["amount_fen"]), int(r["day"])
             void = FAR if r["voided_day"] < 0 else int(r["voided_day"])
             base = [int(r["seller"]), int(r["buyer"]), good]
-            out.append(
-                [number, *base, day, amount, tax, amount + tax, void, -1, -1, -1, day + 60, int(r["planted_id"])]
-            )
+            mark = int(r["planted_id"])
+            invoices.append([number, *base, day, amount, tax, amount + tax, void, -1, order, -1, day + 60, mark])
             seq[INVOICE] = number + 1
             if r["red_day"] >= 0:
                 red = int(r["red_day"])
-                row = [
-                    number + 1,
-                    *base,
-                    red,
-                    -amount,
-                    -tax,
-                    -amount - tax,
-                    FAR,
-                    number,
-                    -1,
-                    -1,
-                    red,
-                    int(r["planted_id"]),
-                ]
-                out.append(row)
+                back = [-amount, -tax, -amount - tax, FAR, number, order, -1]
+                invoices.append([number + 1, *base, red, *back, red, mark])
                 seq[INVOICE] = number + 2
-        return np.array(out, "i8").reshape(-1, 14)
+            price = max(int(self.run.population.price[int(r["seller"])]) if r["seller"] < OUTSIDE else 10_000, 1)
+            units = max(amount // price, 1)
+            ordered = max(day - 5 - number % 20, 0)
+            orders.append([order, base[1], base[0], good, units, price, units * price, ordered, day])
+            seq[ORDER] = order + 1
+            self.fake_orders[order] = mark
+        return np.array(invoices, "i8").reshape(-1, 14), np.array(orders, "i8").reshape(-1, 9)
 
     def good(self, firm: int) -> int:
         f = self.run.state.firm
@@ -292,6 +287,9 @@ class Spill:
                 "ordered_on": self.dates(o[:, 7]),
                 "due_on": self.dates(o[:, 8]),
                 "cancelled_on": self.dates(cancelled[o[:, 0]]),
+                "planted_id": optional(
+                    np.array([self.fake_orders.get(number, -1) for number in o[:, 0].tolist()], "i8")
+                ),
             },
         )
 

@@ -86,7 +86,6 @@ def _monthly(people, daily, month_of, months: int, plan: Plan, days: int) -> dic
     start = np.flatnonzero(np.r_[True, np.diff(month_of) > 0])
     sales = np.add.reduceat(daily["sales_fen"], start, axis=0)
     retail = np.where(people.tier == 7, sales, 0)
-    invoiced = sales - retail
     alive = np.add.reduceat(daily["active"].astype(int), start, axis=0) > 0
     wage = np.where(alive, people.staff * people.wage, 0)
     social = (wage * 0.24 * 0.85).astype(np.int64)
@@ -99,7 +98,7 @@ def _monthly(people, daily, month_of, months: int, plan: Plan, days: int) -> dic
     paid_day = np.where(alive, np.minimum(month_days + 9, days - 1)[:, None], -1)
     zero = np.zeros((months, n), np.int64)
     return {
-        "sales_fen": invoiced,
+        "sales_fen": sales,
         "retail_fen": retail,
         "purchases_fen": (sales * 0.66).astype(np.int64),
         "output_tax_fen": (sales * 0.13).astype(np.int64),

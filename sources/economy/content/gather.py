@@ -124,10 +124,10 @@ def yearly_books(facts: Facts) -> dict[str, np.ndarray]:
     starts = np.flatnonzero(np.r_[True, year[1:] != year[:-1]])
     ends = np.r_[starts[1:], len(year)] - 1
     total = {n: np.add.reduceat(month[n].astype(np.int64), starts, axis=0) for n in (
-        "sales_fen", "retail_fen", "cost_fen", "wage_due_fen", "social_due_fen", "interest_fen", "overhead_fen", "bad_debt_fen",
+        "sales_fen", "cost_fen", "wage_due_fen", "social_due_fen", "interest_fen", "overhead_fen", "bad_debt_fen",
     )}  # fmt: skip
     close = facts.month_end[ends]
-    revenue = total["sales_fen"] + total["retail_fen"]
+    revenue = total["sales_fen"]
     spent = ("cost_fen", "wage_due_fen", "social_due_fen", "interest_fen", "overhead_fen", "bad_debt_fen")
     fixed = 0.22 * facts.firm["capital_fen"].to_numpy(np.int64) + facts.day["staff"].max(axis=0) * 4_000_000
     age = np.arange(len(starts))[:, None]

@@ -16,7 +16,7 @@ FILED_BY = 15  # day of the next month; a few file late
 def returns(facts: Facts, rng: np.random.Generator) -> pd.DataFrame:
     """`tax_return`: a row a taxpayer and month; `period` is the first day of the month or quarter."""
     month = facts.month
-    true = month["sales_fen"] + month["retail_fen"]
+    true = month["sales_fen"]
     fake = facts.fake_by_month()
     lying = facts.lies.marks("understated_sales", facts.first_days() + 14, facts.firms)
     share = facts.shaved("vat")
