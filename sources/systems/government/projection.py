@@ -169,7 +169,11 @@ def _states(source: str, dataset: Dataset) -> str:
     """One row a state of a record; columns that a later stage reveals are null before it."""
     if dataset.states or not dataset.stages:
         return f"SELECT *, event_on AS state_on FROM {source}"
-    begins = {stage.on: f"greatest({stage.on}, event_on)" for stage in dataset.stages}
+    # `greatest` passes over null, and a stage that never comes must not begin with the record.
+    begins = {
+        stage.on: f"CASE WHEN {stage.on} IS NOT NULL THEN greatest({stage.on}, event_on) END"
+        for stage in dataset.stages
+    }
     parts = []
     for at in ("event_on", *begins.values()):
         hidden = [
