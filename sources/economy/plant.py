@@ -14,6 +14,7 @@ import pyarrow as pa
 from sources.economy.interface import (
     CARRIER,
     CHANNELS,
+    CORE,
     DEALER,
     FAKE_INVOICE,
     FARM,
@@ -39,7 +40,7 @@ ALWAYS = 2**30
 RING_EPISODES = 3  # a ring comes back before each round of loans
 ROUNDS = 4  # times the same money goes around in a month
 POS_FEE = 0.0038
-LOAN_TAKERS = 1.8  # planned diverters per wanted one: not every firm gets a loan
+LOAN_TAKERS = 2.6  # planned diverters per wanted one: not every firm gets a loan
 
 TRANSFER_CHANNEL, POS_CHANNEL, PAYROLL_CHANNEL = (CHANNELS.index(c) for c in ("transfer", "pos", "payroll"))
 
@@ -93,19 +94,13 @@ class _Drafts:
         return np.flatnonzero(keep)
 
     def draw(self, name: str, able: np.ndarray, count: int, dishonest: bool = True):
+        """Windows of a kind; an honest look-alike lies nowhere else, and nobody who looks alike becomes a liar."""
         population = self.population
-        far = np.full(population.n, ALWAYS)
-        return draw_windows(
-            KIND[name],
-            count,
-            able,
-            population.honesty,
-            population.founded,
-            far,
-            self.calendar.days,
-            self.rng,
-            dishonest,
-        )
+        taken = [f for row in self.episodes if not dishonest or row["look_alike"] for f in row["firm_ids"]]
+        free = np.setdiff1d(able, np.array(taken, int))
+        far, days = np.full(population.n, ALWAYS), self.calendar.days
+        founded, honesty = population.founded, population.honesty
+        return draw_windows(KIND[name], count, free, honesty, founded, far, days, self.rng, dishonest)
 
     def add(self, name: str, windows, look_alike: bool = False) -> list[tuple[int, dict]]:
         """Keeps the episodes; returns them with the ids that `numbered` will give."""
@@ -144,7 +139,7 @@ def _invoice_rings(drafts: _Drafts) -> None:
     """Firms invoice each other around a circle; some money goes around too, and nothing is made."""
     population, rng = drafts.population, drafts.rng
     able = drafts.able(MANUFACTURER, MERCHANT, DEALER, least_staff=3)
-    able = able[~population.tax_exempt[able] & (population.core_id[able] != able)]
+    able = able[~population.tax_exempt[able]]
     windows = drafts.draw("invoice_ring", able, -(-drafts.wanted * 3 // (2 * RING_EPISODES)) + 1)
     again = []
     for firms, first, last in windows:
@@ -177,13 +172,14 @@ def _fake_sales(drafts: _Drafts) -> None:
     """Sales to outside firms that never get goods nor pay; reversed by red letters once the loan is out."""
     population, rng = drafts.population, drafts.rng
     able = drafts.able(MANUFACTURER, MERCHANT, DEALER, least_staff=2)
-    able = able[~population.tax_exempt[able] & (population.core_id[able] != able)]
+    able = able[~population.tax_exempt[able]]
     for planted_id, row in drafts.add("fake_sales", drafts.draw("fake_sales", able, drafts.wanted)):
         seller, (first, last) = row["firm_ids"][0], drafts.span(row)
         buyers = OUTSIDE + rng.integers(0, max(population.outside, 1), 3)
         for start in _months(first, last):
             for _ in range(int(rng.integers(1, 4))):
                 red = last + rng.integers(5, 15) if not row["knows_rule"] else last + rng.integers(10, 180)
+                red = min(int(red), drafts.calendar.days - 1 - int(rng.integers(0, 8)))
                 amount = drafts.monthly_sales[seller] * rng.uniform(0.25, 0.6)
                 day = drafts.workday(start + rng.integers(0, 28))
                 drafts.invoice(day, seller, rng.choice(buyers), amount, planted_id, red=int(red))
@@ -235,13 +231,10 @@ def _understated_sales(drafts: _Drafts) -> None:
 def _understated_heads(drafts: _Drafts) -> None:
     """Firms that insure a part of their heads; honest ones whose labour an agency sends and insures look alike."""
     population, rng = drafts.population, drafts.rng
-    able = np.flatnonzero((population.staff >= 6) & (population.core_id != np.arange(population.n)))
-    used: set[int] = set()
+    able = np.flatnonzero((population.staff >= 8) & (population.kind != CORE))
     for look_alike, count in ((False, drafts.wanted), (True, drafts.alike)):
-        pool = np.array([f for f in able if f not in used], int)
-        windows = drafts.draw("understated_heads", pool, count, dishonest=not look_alike)
+        windows = drafts.draw("understated_heads", able, count, dishonest=not look_alike)
         for planted_id, row in drafts.add("understated_heads", windows, look_alike):
-            used.add(row["firm_ids"][0])
             drafts.shave(planted_id, row, "social", rng.uniform(0.4, 0.65))
 
 
@@ -287,6 +280,7 @@ def _diverted_loans(drafts: _Drafts) -> None:
     """Owners who take out a large share of every loan on the day it is paid; dates follow from the loans."""
     population, rng = drafts.population, drafts.rng
     able = drafts.able(MANUFACTURER, MERCHANT, DEALER, RETAILER, FARM)
+    able = np.setdiff1d(able, [f for row in drafts.episodes if row["look_alike"] for f in row["firm_ids"]])
     weight = np.exp(-4.0 * population.honesty[able])
     size = min(round(drafts.wanted * LOAN_TAKERS), len(able))
     firms = rng.choice(able, size, replace=False, p=weight / weight.sum())
@@ -325,10 +319,8 @@ def _application_rings(drafts: _Drafts) -> None:
         if not row["knows_rule"]:
             _share(population, "person", "person_id", owners, "phone", rng)
             _share(population, "firm", "firm_id", row["firm_ids"], "address", rng)
-    used = {f for firms, _, _ in windows for f in firms}
-    rest = np.array([f for f in able if f not in used], int)
     for _, row in drafts.add(
-        "application_ring", _apart(drafts.draw("application_ring", rest, drafts.alike, False)), True
+        "application_ring", _apart(drafts.draw("application_ring", able, drafts.alike, False)), True
     ):
         _share(population, "firm", "firm_id", row["firm_ids"], "address", rng)
         _share(population, "firm", "firm_id", row["firm_ids"], "phone", rng)

@@ -96,7 +96,9 @@ def _month(facts, span, machines, owner, rate, power, share, wear, rough, spoofe
     active = facts.day["active"][span][:, owner]
     true = facts.day["output_units"][span][:, owner] * share  # (days, machines)
     by_hour = shifts(facts.day["utilisation_ratio"][span][:, owner])  # (days, machines, 24)
-    planned = true[:, :, None] * by_hour * noise(rng, by_hour.shape, 0.12)
+    steady = facts.lies.marks("spoofed_telemetry", facts.days[days], facts.firms, look_alike=True)[:, owner] >= 0
+    by_hour = np.where(steady[:, :, None], np.float32(1 / 24), by_hour)  # a furnace knows no shifts
+    planned = true[:, :, None] * by_hour * np.where(steady[:, :, None], 1.0, noise(rng, by_hour.shape, 0.12))
     planned *= np.where(planned.sum(2) > 0, true / planned.sum(2).clip(1e-9), 0)[:, :, None]
     # Whole units hour by hour that add up to the day's: differences of the rounded running sum.
     flat = np.rint(np.cumsum(planned.transpose(0, 2, 1).reshape(len(days) * 24, -1), axis=0))
@@ -141,7 +143,8 @@ def _spoof(facts, mark, output, minutes, energy, rate, power, pattern, rng):
     knows = facts.lies.knowing(mark)
     hour = np.arange(len(mark)) % 24
     steady = 0.72 + 0.06 * pattern[hour]  # the same day over and over
-    lively = steady * noise(rng, mark.shape, 0.05)
+    by_day = np.repeat(noise(rng, (len(mark) // 24, mark.shape[1]), 0.15), 24, axis=0)
+    lively = np.minimum(steady * noise(rng, mark.shape, 0.08) * by_day, 1.0)
     wanted = rate * np.where(knows, lively, steady)
     output = np.where(made_up, np.rint(wanted), output).astype(np.int32)
     minutes = np.where(made_up, np.where(knows, 52 + 6 * pattern[hour], 56), minutes)

@@ -38,6 +38,7 @@ def heads(facts: Facts, rng: np.random.Generator) -> dict[str, Array]:
     insured = np.where(
         starting, insured, np.minimum(insured, np.maximum(before, np.rint(insured * 0.97).astype(np.int64)))
     )
+    insured = np.where(hiding >= 0, np.minimum(insured, paid), insured)
     return {"own": own, "paid": paid, "insured": insured, "hiding": hiding}
 
 

@@ -38,6 +38,8 @@ def statements(facts: Facts, books: dict[str, Array], rng: np.random.Generator) 
     value = {name: table[y, f].astype(float) for name, table in books.items()}
     lie = np.where(cooked[y, f] >= 0, rng.uniform(*COOKED, len(y)), 0.0) * np.where(knows[y, f], 0.7, 1.0)
     raised = value["revenue"] * lie
+    early = facts.lies.marks("cooked_statement", when, facts.firms, look_alike=True)[y, f] >= 0
+    raised += np.where(early, value["revenue"] * rng.uniform(0.1, 0.2, len(y)), 0.0)  # sales of the months beside
     careless = 1 + 0.02 * rng.standard_normal(len(y)) * (facts.day["staff"][last[y], f] < 50)
     revenue = value["revenue"] * careless + raised
     profit = value["revenue"] - value["cost"] + raised * CHILLED_PROFIT

@@ -97,7 +97,6 @@ def _store(facts: Facts, lots: Lots, owner: int, day: int, operator: int, lie, r
         "share": 1.0,
         "knows": False if lie is None else bool(lie.knows_rule),
         "wants_pledge": lie is not None,
-        "twin": -1,
     }
     if kind == "false_receipt":
         lot["true_units"] = int(count * (1 - rng.uniform(*LACK)))
@@ -106,8 +105,9 @@ def _store(facts: Facts, lots: Lots, owner: int, day: int, operator: int, lie, r
         lot["true_units"] = int(count * lot["share"])
     lots.rows.append(lot)
     if kind == "double_pledge":
-        code = lot["lot_code"] if not lot["knows"] else lot["lot_code"][:-1] + "7"
-        lots.rows.append(lot | {"lot_code": code, "issued_on": lot["issued_on"] + 3, "twin": len(lots.rows) - 1})
+        last = "7" if lot["lot_code"][-1] != "7" else "1"
+        code = lot["lot_code"][:-1] + last if lot["knows"] else lot["lot_code"]
+        lots.rows.append(lot | {"lot_code": code, "issued_on": lot["issued_on"] + 3})
     if kind == "double_pledge_alike":
         part = max(1, int(count * rng.uniform(0.35, 0.6)))
         lots.rows[-1] = lot | {"quantity_units": count - part, "true_units": count - part}
@@ -118,16 +118,17 @@ def _pledge(facts: Facts, lot: pd.DataFrame, lenders: pd.DataFrame, rng: np.rand
     """The bank that holds each receipt: one of the owner's lenders at the time; twins are held by different ones."""
     banks_of = {f: g for f, g in lenders.groupby("firm_id")}
     everyone = np.unique(lenders["bank_id"]) if len(lenders) else np.array([-100, -101])
-    pledged = []
+    pledged, first_holder = [], {}
     for row in lot.itertuples():
         loans = banks_of.get(row.owner_id)
         live = loans[(loans["started_on"] <= row.issued_on)] if loans is not None else None
         if row.wants_pledge or (live is not None and len(live) and rng.random() < PLEDGED_RATIO):
             own = live["bank_id"].to_numpy() if live is not None and len(live) else everyone
             bank = int(rng.choice(own))
-            if row.story == "double_pledge" and row.twin >= 0:
-                others = everyone[everyone != pledged[-1]] if pledged and pledged[-1] is not None else everyone
-                bank = int(rng.choice(others if len(others) else everyone))
+            if row.story == "double_pledge":
+                others = everyone[everyone != first_holder.get(row.planted_id)]
+                bank = int(rng.choice(others)) if row.planted_id in first_holder and len(others) else bank
+                first_holder[row.planted_id] = bank
             pledged.append(bank)
         else:
             pledged.append(None)

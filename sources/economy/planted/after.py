@@ -13,30 +13,37 @@ from sources.economy.content.facts import Facts
 from sources.economy.planted.catalogue import KIND, LOOK_ALIKES_AT_STANDARD, episodes_wanted
 from sources.economy.planted.choose import draw_windows, numbered, rows
 
-ONE_SITE_KINDS = ("manufacturer", "merchant", "dealer", "retailer", "carrier")
 
+def choose(facts: Facts, able: dict[str, np.ndarray], planned: pd.DataFrame, rng: np.random.Generator) -> list[dict]:
+    """Episodes of every kind in `able` (kind → firms that can do it), lies and look-alikes, on firms then active.
 
-def choose(facts: Facts, able: dict[str, np.ndarray], rng: np.random.Generator) -> list[dict]:
-    """Episodes of every kind in `able` (kind → firms that can do it), lies and look-alikes, on firms then active."""
+    An honest look-alike lies nowhere else, in the plan neither.
+    """
     years = len(facts.days) / 365.25
     firms = int(facts.day["active"][0].sum())
     wanted, alike = episodes_wanted(firms, years), episodes_wanted(firms, years, LOOK_ALIKES_AT_STANDARD)
     first, last = facts.alive()
     honesty = facts.firm["honesty"].to_numpy(float)
     out: list[dict] = []
+    liars, honest = members(planned, False), members(planned, True)
     for name, pool in able.items():
         kind = KIND[name]
-        pool = np.asarray(pool)
-        taken = np.zeros(0, int)
         for look_alike, count in ((False, wanted), (True, alike)):
-            free = np.setdiff1d(pool, taken)
+            free = np.setdiff1d(pool, sorted(liars | honest) if look_alike else sorted(honest)).astype(int)
             windows = draw_windows(
                 kind, count, free, honesty, first, last, len(facts.days), rng, dishonest=not look_alike
             )
             windows = _whole_years(facts, windows) if kind.months == (12, 12) else windows
-            taken = np.concatenate([w[0] for w in windows]) if windows else taken
+            (honest if look_alike else liars).update(int(f) for w in windows for f in w[0])
             out += rows(kind, windows, facts.days[0], look_alike, rng)
     return out
+
+
+def members(episodes: pd.DataFrame, look_alike: bool) -> set[int]:
+    """Firms in lies or in look-alikes."""
+    if not len(episodes):
+        return set()
+    return {int(f) for ids in episodes.loc[episodes["look_alike"] == look_alike, "firm_ids"] for f in ids}
 
 
 def _whole_years(facts: Facts, windows):

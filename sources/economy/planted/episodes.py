@@ -18,9 +18,9 @@ def settle(world: WorldData, facts: Facts, invoices, loans, abroad, owners) -> p
     guarantees = gather.read(world, "guarantee")
     planned = _carried_out(planned, facts, invoices, loans, guarantees)
     rng = facts.rng("planted")
-    later = after.choose(facts, _able(facts, abroad, owners), rng)
+    later = after.choose(facts, _able(facts, abroad, owners), planned, rng)
     later += after.double_financed(facts, security.pairs_of_lenders(loans), loans, rng)
-    later += _found(facts, planned, invoices, loans, guarantees, world, rng)
+    later += _found(facts, planned, later, invoices, loans, guarantees, world, rng)
     return after.joined(planned, later)
 
 
@@ -85,11 +85,11 @@ def _carried_out(planned: pd.DataFrame, facts: Facts, invoices, loans, guarantee
     return kept.assign(to_on=ends)
 
 
-def _found(facts: Facts, planned, invoices, loans, guarantees, world: WorldData, rng) -> list[dict]:
+def _found(facts: Facts, planned, later, invoices, loans, guarantees, world: WorldData, rng) -> list[dict]:
     """Honest firms that look like liars by one check: returns, loans that pay old bills, circles without kin, toll work."""
     years = len(facts.days) / 365.25
     count = episodes_wanted(int(facts.day["active"][0].sum()), years, LOOK_ALIKES_AT_STANDARD)
-    liars = {int(f) for ids in planned.get("firm_ids", []) for f in ids}
+    liars = {int(f) for ids in [*planned.get("firm_ids", []), *(row["firm_ids"] for row in later)] for f in ids}
     first, last = facts.alive()
     span = np.stack([first, np.maximum(last, first)], axis=1)
     ever = (last > first).astype(float)
