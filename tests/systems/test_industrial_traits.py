@@ -75,7 +75,9 @@ def test_what_never_comes_is_lost_in_outages_of_the_declared_share(world: Path, 
     traits = READINGS.traits
     mean_hours = (2 + traits.outage_hours) / 2
     assert lost == pytest.approx(traits.outage_ratio * traits.lost_ratio * mean_hours / 24, rel=0.5)
-    by_machine = {key: {number for k, number in blocks if k == key} for key, _ in blocks}
+    by_machine: dict[str, set[int]] = {}
+    for key, number in blocks:
+        by_machine.setdefault(key, set()).add(number)
     gaps = [number for held in by_machine.values() for number in range(1, per_machine + 1) if number not in held]
     runs = sum(
         number not in held and number - 1 in held | {0}
