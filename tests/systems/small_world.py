@@ -148,14 +148,14 @@ class _Maker:
     def firm_change(self) -> Rows:
         rows = []
         for k, firm in enumerate(self.ids[:8]):
-            kind = ("rename", "move", "legal_person", "branch")[k % 4]
+            kind = ("renamed", "moved", "legal_person", "branch_opened")[k % 4]
             new = {
-                "rename": f"Hangzhou Renamed Works No. {k} Co., Ltd.",
-                "move": f"{k} Poplar Street, Yuhang",
+                "renamed": f"Hangzhou Renamed Works No. {k} Co., Ltd.",
+                "moved": f"{k} Poplar Street, Yuhang",
                 "legal_person": str(FIRST_PERSON + k + 1),
-                "branch": f"Hangzhou Sample Works No. {k} Branch",
+                "branch_opened": f"Hangzhou Sample Works No. {k} Branch",
             }[kind]
-            old = {"rename": f"Hangzhou Sample Works No. {k} Co., Ltd.", "legal_person": str(FIRST_PERSON + k)}
+            old = {"renamed": f"Hangzhou Sample Works No. {k} Co., Ltd.", "legal_person": str(FIRST_PERSON + k)}
             row = {"change_id": self.record(), "firm_id": firm, "changed_on": self.day(0.2, 0.6), "kind": kind}
             rows.append(row | {"old_value": old.get(kind, f"{k} Willow Road, Xihu"), "new_value": new})
         return rows
@@ -517,7 +517,7 @@ class _Maker:
     def bureau_enquiry(self) -> Rows:
         return [
             {"enquiry_id": self.record(), "firm_id": self.one(self.ids), "bank_id": self.one(self.banks)}
-            | {"enquired_on": self.day(), "purpose": "loan_review"}
+            | {"enquired_on": self.day(), "purpose": "loan_approval"}
             for _ in range(4 * len(self.ids))
         ]
 

@@ -32,7 +32,7 @@ def consent(http: TestClient, home: Path, code: str = CODE, name: str = NAME, **
     body = {
         "subject_code": code,
         "subject_name": name,
-        "purposes": ["loan_review"],
+        "purposes": ["loan_approval"],
         "given_on": str(today),
         "valid_until": str(today + timedelta(days=60)),
         "channel": "counter",
@@ -42,7 +42,7 @@ def consent(http: TestClient, home: Path, code: str = CODE, name: str = NAME, **
     return answer.json() | {"status": answer.status_code}
 
 
-def enquire(http: TestClient, token: str, key: str = "request-1", code: str = CODE, purpose: str = "loan_review"):
+def enquire(http: TestClient, token: str, key: str = "request-1", code: str = CODE, purpose: str = "loan_approval"):
     body = {"subject_code": code, "purpose": purpose, "consent_token": token}
     return http.post("/v1/enquiries", json=body, headers={"Idempotency-Key": key})
 
@@ -99,6 +99,16 @@ def test_a_consent_that_does_not_hold_is_refused(http: TestClient, home: Path, c
     assert consent(http, home, **changed)["status"] == status
 
 
+def test_a_renamed_firm_may_consent_under_either_name(http: TestClient, home: Path, world: Path) -> None:
+    change = table(world, "firm_change").query("kind == 'renamed'").iloc[0]
+    code = subjects(world).uscc[change["firm_id"]]
+    set_day(home, change["changed_on"] - timedelta(days=1))
+    assert consent(http, home, code, change["new_value"])["status"] == 409
+    step(home)
+    assert consent(http, home, code, change["new_value"])["status"] == 201
+    assert consent(http, home, code, change["old_value"])["status"] == 201
+
+
 # Fee and quota
 
 
@@ -121,7 +131,7 @@ def test_a_key_is_for_one_request(http: TestClient, home: Path) -> None:
 
 
 def test_a_request_without_a_key_is_invalid(http: TestClient) -> None:
-    body = {"subject_code": CODE, "purpose": "loan_review", "consent_token": "x"}
+    body = {"subject_code": CODE, "purpose": "loan_approval", "consent_token": "x"}
     assert http.post("/v1/enquiries", json=body).status_code == 422
 
 
@@ -175,7 +185,7 @@ def test_an_enquiry_leaves_a_footprint_that_later_ones_show(http: TestClient, ho
     today = Clock(home).today()
     first = report_of(http, home, CODE, NAME, "request-1")
     second = report_of(http, home, CODE, NAME, "request-2")
-    added = {"lender": "B00", "enquired_on": str(today), "purpose": "loan_review"}
+    added = {"lender": "B00", "enquired_on": str(today), "purpose": "loan_approval"}
     assert second["enquiries"].count(added) == first["enquiries"].count(added) + 1
     assert http.get(f"/v1/enquiries/{first['enquiry_id']}").json() == first
 
@@ -258,7 +268,9 @@ def test_a_wrong_month_is_put_right_after_a_dispute(home: Path, world: Path, set
     (home / "bureau" / "changed.parquet").replace(home / "bureau" / "credit_month.parquet")
     set_day(home, month + timedelta(days=40))
     http = client_of(create_app(home), home / "bureau")
-    name = duckdb.sql(f"SELECT name FROM '{home}/bureau/subject.parquet' WHERE subject = '{code}'").fetchall()[0][0]
+    name = duckdb.sql(f"SELECT name FROM '{home}/bureau/subject_name.parquet' WHERE subject = '{code}'").fetchall()[0][
+        0
+    ]
     dispute = {"subject_code": code, "account": account, "month": f"{month:%Y-%m}", "statement": "We paid in time."}
 
     def shown(key: str) -> tuple[int, bool]:

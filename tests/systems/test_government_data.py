@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 from rest_client import all_pages, client_of, set_day, step
@@ -23,7 +26,7 @@ from sources.systems.clock import Clock
 from sources.systems.government.app import create_app
 from sources.systems.government.departments import DEPARTMENTS
 from sources.systems.government.events import OUTAGES, SCHEMA_CHANGES, fields_on
-from sources.systems.government.projection import log_file
+from sources.systems.government.projection import load_logs, log_file
 
 FIRST_DAY, LAST_DAY = date(2019, 1, 1), date(2021, 1, 29)
 LISTS = [(department, dataset) for department in DEPARTMENTS for dataset in department.datasets]
@@ -193,6 +196,30 @@ def test_renames_and_closures_are_revisions_of_the_enterprise(http: TestClient, 
     closed = history["91330100MA20000003"][-1]
     assert (closed["djzt"], closed["zxrq"]) == ("2", str(FIRST_DAY + timedelta(days=380)))
     assert history["91330100MA20000003"][0]["zxrq"] is None
+
+
+def test_a_firm_with_two_meters_has_its_energy_shared_out(home: Path, world: Path, tmp_path: Path) -> None:
+    """Two keys of one firm in `department_subject`; a firm that it leaves out is not covered."""
+    firms = visible(world, "firm")["firm_id"]
+    copy = tmp_path / "two_meters"
+    shutil.copytree(world, copy)
+    keys = [("A1", firms[0]), ("A2", firms[0]), ("B1", firms[1])]
+    rows = [
+        {"system": "electricity", "department": "electricity", "key": key, "firm_id": firm, "name": "x"}
+        | {"from_on": date(2015, 1, 1), "to_on": None}
+        for key, firm in keys
+    ]
+    schema = TABLES["department_subject"].schema
+    pq.write_table(pa.Table.from_pylist(rows, schema), copy / "department_subject.parquet")
+    load_logs(tmp_path / "out", copy)
+    log = log_file(tmp_path / "out", "electricity", "daily_usage")
+    last = f"SELECT * FROM '{log}' QUALIFY row_number() OVER (PARTITION BY record ORDER BY revision DESC) = 1"
+    shown = duckdb.sql(last).df().groupby(["subject_key", "day"])["fee_fen"].sum().unstack(0)
+    truth = visible(world, "electricity").pivot(index="day", columns="firm_id", values="fee_fen")
+    assert (shown["A1"] + shown["A2"]).tolist() == truth[firms[0]].tolist()
+    assert shown["A2"].tolist() == (truth[firms[0]] // 4).tolist()
+    assert shown["B1"].tolist() == truth[firms[1]].tolist()
+    assert set(shown.columns) == {"A1", "A2", "B1"}
 
 
 def test_firms_of_other_regions_are_not_covered(http: TestClient, world: Path) -> None:

@@ -95,8 +95,8 @@ class Bureau:
 
     def known_subject(self, code: str) -> dict:
         """The subject of a credit code; 404 if there is no such firm, or none yet."""
-        subject = self.files.subject(code)
-        if subject is None or subject["founded_on"] > self.clock.today():
+        subject = self.files.subject(code, self.clock.today())
+        if subject is None:
             raise ApiError(404, "unknown_subject", f"no enterprise bears the code {code}")
         return subject
 
@@ -201,11 +201,11 @@ def _consent_routes(app: FastAPI, bureau: Bureau) -> None:
         responses=_refusals(400, 401, 403, 404, 409, 422, 429),
     )
     def register(body: models.ConsentRequest, client: str = consents) -> Any:
-        """Stores what the subject signed and returns the token that enquiries must carry. The name must be the one
-        under which the bureau knows the code."""
+        """Stores what the subject signed and returns the token that enquiries must carry. The name must be one
+        that the code has borne, at the registry or at the bureau."""
         subject, today = bureau.known_subject(body.subject_code), bureau.clock.today()
-        if body.subject_name != subject["name"]:
-            raise ApiError(409, "wrong_name", "the bureau knows this code under another name")
+        if body.subject_name not in subject["names"]:
+            raise ApiError(409, "wrong_name", "this code never belonged to that name")
         if not body.given_on <= today <= body.valid_until:
             raise ApiError(409, "not_in_force", f"the consent must hold today, {today}")
         if (body.valid_until - body.given_on).days > CONSENT_DAYS:

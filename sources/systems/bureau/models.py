@@ -21,7 +21,7 @@ class Closed(BaseModel):
 class Purpose(StrEnum):
     """What an enquiry is for."""
 
-    LOAN_REVIEW = "loan_review"
+    LOAN_APPROVAL = "loan_approval"
     POST_LOAN = "post_loan_management"
     GUARANTEE_REVIEW = "guarantee_review"
 

@@ -15,10 +15,10 @@ import pyarrow as pa
 from sources.systems import keys
 from sources.systems.world import connect, define_views, files, world_seed
 
-TABLES = ("subject", "credit", "credit_month", "guarantee", "enquiry", "enforcement")
+TABLES = ("subject", "subject_name", "credit", "credit_month", "guarantee", "enquiry", "enforcement")
 WRONG_ACCOUNTS = 0.02  # share of accounts of which one month is reported overdue by mistake
 WRONG_DAYS = 35
-NEEDED = ["firm", "loan", "loan_status", "guarantee", "bureau_enquiry", "court_case"]
+NEEDED = ["firm", "firm_change", "loan", "loan_status", "guarantee", "bureau_enquiry", "court_case"]
 
 
 def project(folder: Path, world: Path) -> dict[str, int]:
@@ -42,18 +42,20 @@ def project(folder: Path, world: Path) -> dict[str, int]:
 
 
 def _cards(database: duckdb.DuckDBPyConnection, world: Path, seed: int) -> None:
-    """Which card number and name each firm bears at the bureau; a firm that it does not know has none."""
+    """Which card number each firm bears at the bureau, and every name it has borne there or at the registry."""
     ids = np.array([row[0] for row in database.execute("SELECT firm_id FROM firm ORDER BY firm_id").fetchall()])
     ring = keys.KeyRing.of(world, seed)
-    own = pa.table({"id": ids, "card": ring.keys("bureau", "bureau", ids)})
-    database.register("own_cards", own)
-    database.execute("CREATE TABLE card AS SELECT id AS firm_id, card, NULL::VARCHAR AS held_name FROM own_cards")
+    database.register("own_cards", pa.table({"id": ids, "card": ring.keys("bureau", "bureau", ids)}))
+    database.execute("CREATE TABLE card AS SELECT id AS firm_id, card FROM own_cards")
+    database.execute("""
+        CREATE TABLE name AS
+        SELECT firm_id, name, founded_on AS from_on, false AS held FROM firm
+        UNION ALL
+        SELECT firm_id, new_value, changed_on, false FROM firm_change WHERE kind LIKE 'rename%'""")
     if found := files(world, "department_subject"):
         database.execute(f"""
-            UPDATE card SET held_name = h.name FROM (
-                SELECT firm_id, arg_min(name, from_on) AS name FROM read_parquet('{found}')
-                WHERE department = 'bureau' GROUP BY firm_id) h
-            WHERE h.firm_id = card.firm_id""")
+            INSERT INTO name
+            SELECT firm_id, name, from_on, true FROM read_parquet('{found}') WHERE department = 'bureau'""")
 
 
 def _numbers(database, table: str, kind: str, query: str, prefix: str, seed: int) -> None:
@@ -71,8 +73,10 @@ def _chance(text: str, salt: str) -> str:
 BANK = "('B' || lpad((-100 - bank_id)::VARCHAR, 2, '0'))"
 QUERIES = {
     "subject": """
-        SELECT f.uscc AS subject, f.registration_number, coalesce(c.held_name, f.name) AS name, c.card, f.founded_on
-        FROM firm f JOIN card c USING (firm_id) ORDER BY subject""",
+        SELECT f.uscc AS subject, c.card, f.founded_on FROM firm f JOIN card c USING (firm_id) ORDER BY subject""",
+    "subject_name": """
+        SELECT f.uscc AS subject, n.name, n.from_on, n.held FROM name n JOIN firm f USING (firm_id)
+        ORDER BY subject, held, from_on""",
     "credit": f"""
         SELECT f.uscc AS subject, n.number AS account, {BANK} AS lender, l.product, l.principal_fen, l.started_on,
                l.matures_on, l.closed_on, l.security,

@@ -32,10 +32,14 @@ class Files:
             names = [column[0] for column in answer.description]
             return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
-    def subject(self, code: str) -> dict | None:
-        """Who bears a credit code."""
-        found = self.rows("subject", code)
-        return found[0] if found else None
+    def subject(self, code: str, today: date) -> dict | None:
+        """Who bears a credit code: all names it has borne by today, and the one the bureau uses."""
+        found = self.rows("subject", code, "founded_on", today)
+        if not found:
+            return None
+        names = self.rows("subject_name", code, "from_on", today)
+        newest = max(names, key=lambda row: (row["held"], row["from_on"]))
+        return found[0] | {"name": newest["name"], "names": {row["name"] for row in names}}
 
     def account_owner(self, subject: str, account: str, month: str, today: date) -> dict | None:
         """A reported month of an account of the subject."""

@@ -77,7 +77,8 @@ REGISTRY = Department(
             grain="one record a change",
             sql="""
                 SELECT c.change_id, c.firm_id, c.kind, c.changed_on, c.changed_on AS event_on,
-                       coalesce(before.name, c.old_value) AS old_text, coalesce(later.name, c.new_value) AS new_text,
+                       CASE WHEN c.kind LIKE '%legal%' THEN before.name ELSE c.old_value END AS old_text,
+                       CASE WHEN c.kind LIKE '%legal%' THEN later.name ELSE c.new_value END AS new_text,
                        other.uscc AS other_code
                 FROM firm_change c
                 LEFT JOIN person before ON c.kind LIKE '%legal%' AND before.person_id = try_cast(c.old_value AS INT)
@@ -260,6 +261,7 @@ SOCIAL_INSURANCE = Department(
             ),
             lag=Lag(4, 6, batch_day=15),
             mistake=Mistake("insured", 0.008, 1.5),
+            split=("insured", "base_fen", "due_fen", "paid_fen"),
             prefix="J",
         ),
     ),
@@ -295,6 +297,7 @@ HOUSING_FUND = Department(
                 day("jzrq", "paid_on", "paid on", "%Y-%m-%d"),
             ),
             lag=Lag(6, 12, 0.05, 45),
+            split=("members", "due_fen", "paid_fen"),
             prefix="H",
         ),
     ),
@@ -473,6 +476,7 @@ ELECTRICITY = Department(
             ),
             lag=Lag(1, 1, 0.01, 12),
             mistake=Mistake("energy_kwh", 0.003, 10, (3, 20)),
+            split=("energy_kwh", "fee_fen"),
             prefix="E",
         ),
     ),
@@ -513,6 +517,7 @@ def _meter(department: str, title: str, about: str, dataset: str, table: str, na
                 ),
                 lag=Lag(3, 12, 0.03, 30),
                 mistake=Mistake("volume_m3", 0.005, 10),
+                split=("volume_m3", "fee_fen"),
                 prefix="W",
             ),
         ),

@@ -54,7 +54,8 @@ class Dataset:
     `sql` selects from the world's tables and the helper tables of `projection.py`: the columns that the fields use,
     the record's key columns (`key`) and `event_on`, the day the record comes to be. `states=True` means that the query
     already yields one row a state of a record, each with its own `event_on`. `subject` names the column of the firm,
-    for which the projection adds `subject_key`, the department's own key; firms unknown there are left out.
+    for which the projection adds `subject_key`, the department's own key; firms unknown there are left out. A firm with
+    several keys (a second meter, a branch's account) has its amounts in `split` shared out among them.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Dataset:
     stages: tuple[Stage, ...] = ()
     mistake: Mistake | None = None
     states: bool = False
+    split: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

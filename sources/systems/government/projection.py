@@ -145,7 +145,8 @@ def _enterprise_states(database: duckdb.DuckDBPyConnection) -> None:
 
 def _write_log(database, department: Department, dataset: Dataset, seed: int, first_day: date, target: Path) -> None:
     source = _with_subject(department, dataset)
-    key = ", ".join(f"{column}::VARCHAR" for column in dataset.key)
+    names = (*dataset.key, "subject_key") if dataset.split else dataset.key
+    key = ", ".join(f"{column}::VARCHAR" for column in names)
     # Sixty bits of a digest of the record's key: stable, unique in practice, and it tells nothing.
     record = f"md5_number_lower(concat_ws('|', '{seed}', '{department.name}.{dataset.name}', {key})) >> 4"
     states = _states(f"(SELECT *, {record} AS record FROM ({source}))", dataset)
@@ -158,11 +159,26 @@ def _write_log(database, department: Department, dataset: Dataset, seed: int, fi
 
 
 def _with_subject(department: Department, dataset: Dataset) -> str:
-    """The dataset's query with the department's key for its firm."""
+    """The dataset's query with the department's key for its firm; amounts to split are shared out among its keys."""
     if dataset.subject is None:
         return dataset.sql
-    held = f"SELECT DISTINCT firm_id, key FROM held WHERE department = '{department.name}' AND first_key"
-    return f"SELECT s.*, h.key AS subject_key FROM ({dataset.sql}) s JOIN ({held}) h ON h.firm_id = s.{dataset.subject}"
+    held = f"""
+        SELECT firm_id, key, row_number() OVER firm_keys AS key_number,
+               count(*) OVER (PARTITION BY firm_id) AS key_count
+        FROM (SELECT DISTINCT firm_id, key FROM held WHERE department = '{department.name}')
+        WINDOW firm_keys AS (PARTITION BY firm_id ORDER BY key)"""
+    shares = ", ".join(f"{_share(column)} AS {column}" for column in dataset.split)
+    replaced = f"REPLACE ({shares})" if shares else ""
+    first_only = "" if dataset.split else "AND h.key_number = 1"
+    return f"""
+        SELECT s.* {replaced}, h.key AS subject_key
+        FROM ({dataset.sql}) s JOIN ({held}) h ON h.firm_id = s.{dataset.subject} {first_only}"""
+
+
+def _share(column: str) -> str:
+    """What falls on one of several keys: a quarter on each further one, the rest on the first, nothing lost."""
+    part = f"(s.{column} * 0.25)::FLOAT" if _cast(column) == "FLOAT" else f"(s.{column} // 4)"
+    return f"CASE WHEN h.key_number > 1 THEN {part} ELSE s.{column} - (h.key_count - 1) * {part} END"
 
 
 def _states(source: str, dataset: Dataset) -> str:
