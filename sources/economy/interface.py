@@ -35,13 +35,13 @@ CORE, MANUFACTURER, DEALER, RETAILER, FARM, MERCHANT, PLATFORM, WAREHOUSE, CARRI
 # the cash (else dropped and left out of the records). `channel` is an index into `CHANNELS`, `purpose` into `PURPOSES`.
 TRANSFER = np.dtype(
     [
-        ("day", "i4"),
+        ("day", "i8"),
         ("payer", "i8"),
         ("payee", "i8"),
         ("amount_fen", "i8"),
-        ("purpose", "i2"),
-        ("channel", "i2"),
-        ("planted_id", "i4"),
+        ("purpose", "i8"),
+        ("channel", "i8"),
+        ("planted_id", "i8"),
     ]
 )
 # An invoice without goods behind it (rings, fictitious sales), written as it stands; it moves neither stock nor books.
