@@ -333,11 +333,43 @@ BLOCKS: dict[str, list[str]] = {
 }
 
 
+# A bank sees that money passed between a firm and a person, not why.
+PRIVATE_PURPOSES = ("private_loan", "private_interest", "private_repayment", "dividend", "sundry")
+
+
+# Rows that a system shows: a department those of the firms it knows, the platform those of its members.
+def _known(department: str, *parties: str) -> str:
+    """SQL: the department knows one of these parties."""
+    return " or ".join(f"{p} in (select firm_id from known where department = '{department}')" for p in parties)
+
+
+SHOWN = {
+    "tax_return": _known("tax_returns", "firm_id"),
+    "social_insurance": _known("social_insurance", "firm_id"),
+    "housing_fund": _known("housing_fund", "firm_id"),
+    "electricity": _known("electricity", "firm_id"),
+    "water": _known("water", "firm_id"),
+    "gas": _known("gas", "firm_id"),
+    "penalty": _known("penalties", "firm_id"),
+    "production_day": _known("platform", "firm_id"),
+    "invoice": _known("vat_invoices", "seller_id", "buyer_id"),
+    "court_case": _known("courts", "plaintiff_id", "defendant_id"),
+    "trade_order": _known("platform", "seller_id", "buyer_id"),
+}
+
+
 def connect(world: Path, at: date) -> duckdb.DuckDBPyConnection:
-    """A connection whose views show the visible columns of the world's tables; a table not written is empty."""
+    """A connection whose views show what the systems do: visible columns, rows of firms they know.
+
+    A table that the world lacks is empty; without `department_subject` every department knows everybody.
+    """
     connection = duckdb.connect()
     connection.execute("set threads = 2")
     connection.execute(f"create macro cut() as date '{at:%Y-%m-%d}'")
+    subjects = table_files(world, "department_subject")
+    listed = ", ".join(f"'{file}'" for file in subjects)
+    if subjects:  # which firm a key is, is hidden; that a department knows the firm, is not
+        connection.execute(f"create table known as select distinct department, firm_id from read_parquet([{listed}])")
     for name, table in TABLES.items():
         if not table.visible:
             continue
@@ -345,6 +377,11 @@ def connect(world: Path, at: date) -> duckdb.DuckDBPyConnection:
         if files:
             listed = ", ".join(f"'{file}'" for file in files)
             source = f"select {', '.join(table.visible)} from read_parquet([{listed}])"
+            if subjects and name in SHOWN:
+                source += f" where {SHOWN[name]}"
+            if name == "payment":
+                purpose = f"if(purpose in {PRIVATE_PURPOSES}, 'transfer', purpose)"
+                source = f"select * replace ({purpose} as purpose) from ({source})"
         else:
             columns = (f"null::{ARROW_TO_SQL[table.schema.field(c).type]} as {c}" for c in table.visible)
             source = f"select {', '.join(columns)} where false"

@@ -104,6 +104,18 @@ def test_the_views_hold_no_hidden_column(tmp_path):
     assert not {table for table, _ in seen} & {name for name, table in TABLES.items() if table.system == "truth"}
 
 
+def test_departments_show_those_they_know_and_banks_no_private_purpose(tmp_path):
+    subjects = [row(system="tax", department="vat_invoices", key="A", firm_id=1)]
+    private = [
+        row(payment_id=9, payer_id=-4, payee_id=0, paid_at=datetime(2023, 6, 2), amount_fen=1, purpose="private_loan")
+    ]
+    world = write(tmp_path / "w", BEFORE, {"department_subject": subjects, "payment": private})
+    seen = reference.features(world, AT, np.arange(3))
+    assert seen["size"].loc[0, "log_sales_12_months"] == pytest.approx(np.log(101))  # only what firm 1 bought is known
+    assert "in_transfer_share" in seen["all"]
+    assert not [column for column in seen["all"] if "private" in column]
+
+
 @pytest.fixture(scope="module")
 def simulated() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(4)
