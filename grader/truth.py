@@ -110,24 +110,33 @@ class World:
         )
 
     def links(self, until: date) -> pd.DataFrame:
-        """True links of valid invoices: invoice_number, record, occurred_on, amount (units, or fen of a payment)."""
+        """True links of valid invoices: invoice_number, record, occurred_on, amount (units, or fen of a payment).
+
+        Only what systems show: invoices of a firm that the tax office knows, orders and shipments of members of the
+        platform.
+        """
         return self.read(
             """
-            with kept as (
-                select * from invoice where voided_on is null and red_of_id is null and issued_on < $until
+            with known as (select distinct department, firm_id from department_subject),
+            taxed as (select firm_id from known where department = 'vat_invoices'),
+            member as (select firm_id from known where department = 'platform'),
+            kept as (
+                select *, seller_id in (from member) or buyer_id in (from member) as on_platform from invoice
+                where voided_on is null and red_of_id is null and issued_on < $until
+                    and (seller_id in (from taxed) or buyer_id in (from taxed))
             )
             select invoice_number, 'order' as record, ordered_on as occurred_on, quantity_units::bigint as amount
-            from kept join trade_order using (order_id) where ordered_on < $until
+            from kept join trade_order using (order_id) where ordered_on < $until and on_platform
             union all
             select invoice_number, 'delivery', shipped_on, delivery.quantity_units::bigint
-            from kept join delivery using (delivery_id) where shipped_on < $until
+            from kept join delivery using (delivery_id) where shipped_on < $until and on_platform
             union all
             select invoice_number, 'payment', paid_at::date, payment.amount_fen
             from kept join payment using (invoice_id)
             where paid_at < $until and reverses_id is null
                 and payment_id not in (select reverses_id from payment where reverses_id is not null)
             """,
-            ["invoice", "trade_order", "delivery", "payment"],
+            ["invoice", "trade_order", "delivery", "payment", "department_subject"],
             until=until,
         )
 

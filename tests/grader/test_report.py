@@ -40,8 +40,10 @@ def world(tmp_path: Path) -> World:
     save(
         tmp_path,
         "department_subject",
-        ["system", "department", "key", "uscc", "registration_number"],
-        [(s, d, k, f"U{f}" if s == "tax" else None, None) for s, d, k, f in KEYS],
+        ["system", "department", "key", "firm_id", "uscc", "registration_number"],
+        [(s, d, k, f, f"U{f}" if s == "tax" else None, None) for s, d, k, f in KEYS]
+        + [("tax", "vat_invoices", f"U{f}", f, f"U{f}", None) for f in FIRMS]
+        + [("platform", "platform", "P1", 1, None, None)],
     )
     save(
         tmp_path,
@@ -55,10 +57,19 @@ def world(tmp_path: Path) -> World:
     save(
         tmp_path,
         "invoice",
-        ["invoice_id", "invoice_number", "order_id", "delivery_id", "issued_on", "voided_on", "red_of_id"],
-        [(1, "N1", 11, 21, day, None, None), (2, "N2", 12, 22, day, day, None), (3, "N3", None, None, day, None, 1.0)],
+        ["invoice_id", "invoice_number", "seller_id", "buyer_id", "order_id", "delivery_id", "issued_on", "voided_on",
+         "red_of_id"],
+        [(1, "N1", 1, 2, 11, 21, day, None, None), (2, "N2", 1, 2, 12, 22, day, day, None),
+         (3, "N3", 1, 2, None, None, day, None, 1.0),
+         (4, "N4", 2, 3, 13, None, day, None, None),  # neither is a member of the platform
+         (5, "N5", 1, 98, 14, None, day, None, None), (6, "N6", 98, 99, 14, None, day, None, None)],  # 98, 99: outside
+    )  # fmt: skip
+    save(
+        tmp_path,
+        "trade_order",
+        ["order_id", "ordered_on", "quantity_units"],
+        [(11, day, 7), (12, day, 9), (13, day, 1), (14, day, 2)],
     )
-    save(tmp_path, "trade_order", ["order_id", "ordered_on", "quantity_units"], [(11, day, 7), (12, day, 9)])
     save(tmp_path, "delivery", ["delivery_id", "shipped_on", "quantity_units"], [(21, day, 7), (22, day, 9)])
     save(
         tmp_path,
@@ -75,7 +86,8 @@ PERFECT = {
     "identity": [(f"e{f}", system, department, key) for system, department, key, f in KEYS],
     "frauds": [("e1", "pos_ring", SINCE), ("e2", "pos_ring", date(2022, 4, 1)), ("e4", "farm_area", date(2022, 3, 31))],
     "defaults": [(f"e{f}", date(2022, 1, 1), 0.9 if f == 5 else 0.01 * f) for f in FIRMS],
-    "flows": [("N1", "order", date(2021, 5, 1), 7), ("N1", "delivery", date(2021, 5, 1), 7),
+    "flows": [("N1", "order", date(2021, 5, 1), 7), ("N5", "order", date(2021, 5, 1), 2),
+              ("N1", "delivery", date(2021, 5, 1), 7),
               ("N1", "payment", date(2021, 6, 1), 123.45)],
     "alerts": [("e5", date(2022, 2, 1), "orders"), ("e4", date(2023, 3, 3), "court")],
 }  # fmt: skip
