@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -44,20 +44,35 @@ def secrets_in(text: str) -> set[str]:
     return {found if isinstance(found, str) else found[0] for found in SECRETS.findall(text)}
 
 
-def advance_and_kill(system: str, home: Path, world: Path, until: date, begun: Callable[[], bool]) -> None:
-    """Advances a system in a process of its own and kills that as soon as part of the work is done."""
-    code = (
-        f"from sources.systems import {system} as s; from pathlib import Path; from datetime import date;"
-        f"s.advance(Path({str(home)!r}), Path({str(world)!r}), date.fromisoformat({str(until)!r}))"
-    )
-    child = subprocess.Popen([sys.executable, "-c", code], cwd=PROJECT_DIR)
-    try:
-        while child.poll() is None and not begun():
-            time.sleep(0.02)
-        assert child.poll() is None, "it ended before it could be killed"
-    finally:
-        child.kill()
-        child.wait()
+DYING = """
+import importlib, os, signal, sys
+from datetime import date
+from pathlib import Path
+
+system, home, world, until, module, function, calls = sys.argv[1:]
+target = importlib.import_module(module)
+real, left = getattr(target, function), int(calls)
+
+def dying(*arguments):
+    global left
+    real(*arguments)
+    left -= 1
+    if left == 0:
+        if hasattr(arguments[0], "flush"):
+            arguments[0].flush(30)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(target, function, dying)
+importlib.import_module(f"sources.systems.{system}").advance(Path(home), Path(world), date.fromisoformat(until))
+"""
+
+
+def advance_and_die(system: str, home: Path, world: Path, until: date, function: str, calls: int) -> None:
+    """Advances a system in a process that kills itself (KILL) after so many calls of a function of the system."""
+    module, _, name = function.rpartition(".")
+    arguments = [system, home, world, until, module, name, calls]
+    done = subprocess.run([sys.executable, "-c", DYING, *map(str, arguments)], cwd=PROJECT_DIR)
+    assert done.returncode == -signal.SIGKILL
 
 
 def listens_on(process: psutil.Process) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +29,8 @@ from sources.systems.settings import get_settings
 from sources.systems.world import connect
 
 MAX_PAGE = 1000
-SINCE_PATTERN = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\+08:00)?)?$"
+SINCE = re.compile(r"\d{4}-\d{2}-\d{2}([Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})?)?")
+LOCAL = timezone(timedelta(hours=8))
 RECORD_PATTERN = r"^[A-Z][0-9a-f]{15}$"
 FILE_PATTERN = r"^[a-z_]+-\d{4}-\d{2}\.(csv\.gz|parquet)$"
 START = datetime(1900, 1, 1)
@@ -46,9 +47,12 @@ Cursor = Annotated[
 Since = Annotated[
     str | None,
     Query(
-        pattern=SINCE_PATTERN,
-        description="Only what was published at or after this day or time (UTC+8).",
-        examples=["2019-03-01", "2019-03-01T00:00:00+08:00"],
+        max_length=40,
+        description="Only what was published at or after this day or time; without an offset it is UTC+8.",
+        json_schema_extra={
+            "anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}],
+            "examples": ["2019-03-01", "2019-03-01T00:00:00+08:00"],
+        },
     ),
 ]
 Key = Annotated[
@@ -327,16 +331,23 @@ def _conditions(platform: Platform, dataset: Dataset, filters: str, cursor, sinc
         where.append("(published_at > ? OR (published_at = ? AND record > ?))")
         values += [at, at, position[1]]
     if since is not None:
-        try:
-            begin = datetime.fromisoformat(since).replace(tzinfo=None)
-        except ValueError as error:
-            raise ApiError(422, "invalid_parameter", f"updated_since: {error}") from error
         where.append("published_at >= ?")
-        values.append(begin)
+        values.append(_local_time(since))
     if key is not None:
         where.append("subject_key = ?" if _has_subject(dataset) else "false")
         values += [key] if _has_subject(dataset) else []
     return where, values
+
+
+def _local_time(text: str) -> datetime:
+    """A day or time of a parameter as local time without an offset."""
+    try:
+        if not SINCE.fullmatch(text):
+            raise ValueError("write a day or a time as RFC 3339 does")
+        moment = datetime.fromisoformat(text.upper())
+        return moment.astimezone(LOCAL).replace(tzinfo=None) if moment.tzinfo else moment
+    except (ValueError, OverflowError) as error:
+        raise ApiError(422, "invalid_parameter", f"updated_since: {error}") from error
 
 
 def _has_subject(dataset: Dataset) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ from sources.systems.world import connect
 
 API_KEY = APIKeyHeader(name="X-Api-Key", scheme_name="api_key", auto_error=False)
 DAY = r"^\d{4}-\d{2}-\d{2}$"
+A_DAY = {"anyOf": [{"type": "string", "format": "date"}]}
 GOOD = r"^[0-9A-Za-z_ -]+$"
 
 
@@ -176,8 +178,8 @@ def _price_routes(app: FastAPI, market: Market) -> None:
     def prices(
         request: Request,
         good: Annotated[str | None, Query(max_length=60, pattern=GOOD)] = None,
-        since: Annotated[str | None, Query(pattern=DAY, description="first trading day")] = None,
-        until: Annotated[str | None, Query(pattern=DAY, description="last trading day")] = None,
+        since: Annotated[str | None, Query(description="first trading day", json_schema_extra=A_DAY)] = None,
+        until: Annotated[str | None, Query(description="last trading day", json_schema_extra=A_DAY)] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 200,
         cursor: Annotated[str | None, Query(max_length=cursors.MAX_LENGTH, pattern=cursors.PATTERN)] = None,
         known: Known = None,
@@ -208,6 +210,8 @@ def _shown(row: dict) -> dict:
 
 def _day(text: str | None) -> date | None:
     try:
-        return date.fromisoformat(text) if text else None
+        if text is not None and not re.fullmatch(DAY, text):
+            raise ValueError("write a day as 2019-03-05")
+        return date.fromisoformat(text) if text is not None else None
     except ValueError as error:
         raise ApiError(422, "invalid_parameter", str(error)) from error
