@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import duckdb
 import numpy as np
 import pandas as pd
 
@@ -153,22 +154,25 @@ def matched_links(said: pd.DataFrame, true: pd.DataFrame, days: int = 1) -> pd.D
     Both frames: invoice_number, record, occurred_on, amount (whole units or fen). A link is right when the invoice
     has a true one of that record and amount within `days`; each true link is used once.
     """
-    keys = ["invoice_number", "record", "amount"]
     # Within a key, both sides are taken in the order of days: the first said against the first true, and so on.
-    numbered = [
-        frame.sort_values([*keys, "occurred_on"]).assign(place=lambda f: f.groupby(keys).cumcount())
-        for frame in (said, true)
-    ]
-    joined = numbered[0].merge(numbered[1], on=[*keys, "place"], suffixes=("_said", "_true"))
-    near = (joined["occurred_on_said"] - joined["occurred_on_true"]).abs() <= pd.Timedelta(days=days)
-    counts = pd.DataFrame(
-        {
-            "right": joined[near].groupby("record").size(),
-            "said": said.groupby("record").size(),
-            "true": true.groupby("record").size(),
-        }
-    )
-    return counts.fillna(0).astype(int).rename_axis("record").reset_index()
+    numbered = """
+        select *, row_number() over (partition by invoice_number, record, amount order by occurred_on) as place from {}
+    """
+    query = f"""
+        with hit as (
+            select record, count(*) as "right"
+            from ({numbered.format("said")}) s join ({numbered.format("truth")}) t
+                using (invoice_number, record, amount, place)
+            where abs(date_diff('day', s.occurred_on, t.occurred_on)) <= {int(days)} group by 1
+        ), a as (select record, count(*) as said from said group by 1),
+        b as (select record, count(*) as "true" from truth group by 1)
+        select record, coalesce("right", 0) as "right", coalesce(said, 0) as said, coalesce("true", 0) as "true"
+        from a full join b using (record) left join hit using (record) order by 1
+    """
+    with duckdb.connect() as connection:
+        connection.register("said", said)
+        connection.register("truth", true)
+        return connection.execute(query).df()
 
 
 # Lead times
