@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 from running import advance_and_die, listens_on, own_ports, secrets_in
+from small_world import write_small_world
 
 from sources.systems import industrial
 from sources.systems.clock import world_days
@@ -21,6 +22,12 @@ from sources.systems.process import Process, wait_gone
 pytestmark = pytest.mark.services
 Messages = dict[str, list[tuple[int, str, str]]]
 CHINA = timezone(timedelta(hours=8))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten months: a broker's start and each month's transaction take their time."""
+    return write_small_world(tmp_path_factory.mktemp("world"), days=300)
 
 
 @pytest.fixture

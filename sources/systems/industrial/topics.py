@@ -93,7 +93,8 @@ TOPICS = (
         qualify row_number() over (partition by firm_id, greatest(from_on, first_of.day) order by from_on desc) = 1
             and stamp::DATE between date '{first}' and date '{last}'
         union all
-        select whole('member|' || party_id), party_id, member_id, 'member', first_of.day + interval 9 hours, stamp,
+        select whole('member|' || party_id), party_id, member_id, 'member',
+            first_of.day + interval 9 hours as stamp, stamp,
             {'member_id': member_id, 'name': name, 'uscc': uscc, 'address': null, 'phone': null,
              'joined_on': first_of.day}
         from party join outside_party using (party_id, name), first_of
@@ -261,8 +262,9 @@ def arrivals(topic: Topic, world: Path, first: dt.date, last: dt.date) -> str:
     begin = first - dt.timedelta(days=HORIZON_DAYS)
     events = topic.query.replace("{first}", str(begin)).replace("{last}", str(last)).replace("{switch}", switch)
     return f"""
-    with event as ({events}),
-    held as ({_outages(topic.traits)}),
+    with event as materialized ({events}),
+    outage as materialized ({_outages(topic.traits, begin, last)}),
+    held as ({_HELD}),
     sent as ({_delays(topic.traits)}),
     told as (select *, {_reported(topic.traits, start)} as reported_at from sent),
     copied as (
@@ -278,21 +280,30 @@ def arrivals(topic: Topic, world: Path, first: dt.date, last: dt.date) -> str:
     order by received_at, id"""
 
 
-def _outages(traits: Traits) -> str:
-    """Until when the device could not send (null: it could), and whether what it held is lost."""
-    if not traits.outage_ratio:
-        return "select *, null::TIMESTAMP as held_until from event"
-    ends, lost = [], []
-    for back in range(int(traits.outage_hours // 24) + 2):
-        day = f"(ready_at::DATE - {back})"
-        number = f"whole(device || '|' || {day})"
-        start = f"({day} + to_seconds(floor(86400 * noise({number}, 'outage start'))::BIGINT))"
-        hours = f"(3600 * (2 + {traits.outage_hours - 2} * noise({number}, 'outage hours')))"
-        end = f"({start} + to_seconds(floor({hours})::BIGINT))"
-        broken = f"noise({number}, 'outage') < {traits.outage_ratio} and ready_at >= {start} and ready_at < {end}"
-        ends.append(f"case when {broken} then {end} end")
-        lost.append(f"({broken} and noise({number}, 'lost') < {traits.lost_ratio})")
-    return f"select *, greatest({', '.join(ends)}) as held_until from event where not ({' or '.join(lost)})"
+def _outages(traits: Traits, begin: dt.date, last: dt.date) -> str:
+    """Breaks of a device's connection: from when to when, and whether what was held is lost."""
+    longest = dt.timedelta(hours=traits.outage_hours, days=1)
+    return f"""
+    select device, start_at, end_at, noise(number, 'lost') < {traits.lost_ratio} as lost
+    from (
+        select device, whole(device || '|' || day::DATE) as number,
+            day + to_seconds(floor(86400 * noise(number, 'outage start'))::BIGINT) as start_at,
+            start_at + to_seconds(floor(3600 * (2 + {traits.outage_hours - 2} * noise(number, 'outage hours')))::BIGINT)
+                as end_at
+        from (select distinct device from event),
+            range(timestamp '{begin - longest}', timestamp '{last}' + interval 1 day, interval 1 day) days(day)
+        where noise(number, 'outage') < {traits.outage_ratio}
+    )"""
+
+
+_HELD = """
+    select event.*, held_until
+    from event left join (
+        select id, max(end_at) as held_until, bool_or(lost) as lost
+        from event join outage on event.device = outage.device and ready_at >= start_at and ready_at < end_at
+        group by id
+    ) stopped using (id)
+    where lost is not true"""
 
 
 def _delays(traits: Traits) -> str:
