@@ -373,7 +373,7 @@ def divert(run: Run, t: int) -> None:
             share, planted = plan.diverted[firm]
             amount = min(int(s.loan[d]["principal"] * share), int(s.cash[firm]))
             s.loan["diverted"][d], s.loan["planted"][d] = share, planted
-            move(s, t, firm, -1, amount, 20, 0, -1, d, planted)
+            move(s, t, firm, -1, amount, 14, 0, -1, -1, planted)  # booked as any owner's drawing
         elif firm in plan.double_pledged and t >= 0:
             s.loan["planted"][d] = plan.double_pledged[firm]
     run.seen_loans = int(s.seq[LOANS])
@@ -460,7 +460,7 @@ def step(run: Run) -> None:
     if t in run.by_day:
         transfers(s, t, run.by_day[t])
     divert(run, t)
-    finance.waterfalls(s, t, run.month_burn)
+    finance.waterfalls(s, t)
     if dom == 20:
         finance.month_interest_private(s, t)
     finance.loans_day(s, t, credit, rate, spread)

@@ -34,12 +34,12 @@ from sources.economy.planted.catalogue import (
     episodes_wanted,
 )
 from sources.economy.planted.choose import draw_windows, numbered, rows
-from sources.economy.schema import FIRST_BANK, HOUSEHOLDS, OUTSIDE
+from sources.economy.schema import HOUSEHOLDS, OUTSIDE
 
 ALWAYS = 2**30
 RING_EPISODES = 3  # a ring comes back before each round of loans
 ROUNDS = 4  # times the same money goes around in a month
-POS_FEE = 0.0038
+COMMISSION = 0.004
 LOAN_TAKERS = 2.6  # planned diverters per wanted one: not every firm gets a loan
 
 TRANSFER_CHANNEL, POS_CHANNEL, PAYROLL_CHANNEL = (CHANNELS.index(c) for c in ("transfer", "pos", "payroll"))
@@ -100,7 +100,8 @@ class _Drafts:
         free = np.setdiff1d(able, np.array(taken, int))
         far, days = np.full(population.n, ALWAYS), self.calendar.days
         founded, honesty = population.founded, population.honesty
-        return draw_windows(KIND[name], count, free, honesty, founded, far, days, self.rng, dishonest)
+        size = np.log(self.monthly_sales) if name == "invoice_ring" else None
+        return draw_windows(KIND[name], count, free, honesty, founded, far, days, self.rng, dishonest, size)
 
     def add(self, name: str, windows, look_alike: bool = False) -> list[tuple[int, dict]]:
         """Keeps the episodes; returns them with the ids that `numbered` will give."""
@@ -245,16 +246,13 @@ def _collectors(drafts: _Drafts) -> None:
     windows = drafts.draw("understated_sales", able, drafts.alike, dishonest=False)
     for planted_id, row in drafts.add("understated_sales", windows, True):
         firm, (first, last) = row["firm_ids"][0], drafts.span(row)
-        members = OUTSIDE + rng.integers(0, max(population.outside, 1), 6)
         daily = drafts.monthly_sales[firm] / 30.0 * rng.uniform(0.5, 0.9)
         for day in range(first, last, 3):
             amount = 3 * daily * rng.uniform(0.7, 1.3)
             drafts.pay(day, HOUSEHOLDS, firm, amount, "retail", POS_CHANNEL, planted_id)
-            parts = rng.dirichlet(np.full(len(members), 3.0)) * amount * 0.995
-            for member, part in zip(members, parts, strict=True):
-                drafts.pay(
-                    day + 1 + int(rng.integers(0, 5)), firm, member, part, "transfer", TRANSFER_CHANNEL, planted_id
-                )
+            for part in rng.dirichlet(np.full(4, 3.0)) * amount * 0.995:  # members are households themselves
+                day_back = day + 2 + int(rng.integers(0, 5))
+                drafts.pay(day_back, firm, HOUSEHOLDS, part, "dividend", TRANSFER_CHANNEL, planted_id)
 
 
 def _pos_rings(drafts: _Drafts) -> None:
@@ -271,8 +269,8 @@ def _pos_rings(drafts: _Drafts) -> None:
             if not row["knows_rule"]:
                 amount = max(round(amount / 1e5), 1) * 1e5  # whole thousands of yuan
             drafts.pay(day, HOUSEHOLDS, firm, amount, "retail", POS_CHANNEL, planted_id)
-            drafts.pay(day + 1, firm, HOUSEHOLDS, amount * 0.985, "transfer", TRANSFER_CHANNEL, planted_id)
-            drafts.pay(day + 1, firm, FIRST_BANK, amount * POS_FEE, "fee", TRANSFER_CHANNEL, planted_id)
+            back = amount * (1 + COMMISSION)  # those who lend their cards are paid; the terminal's fee is lost too
+            drafts.pay(day + 1, firm, HOUSEHOLDS, back, "dividend", TRANSFER_CHANNEL, planted_id)
     drafts.add("pos_ring", drafts.draw("pos_ring", drafts.able(RETAILER), drafts.alike, dishonest=False), True)
 
 

@@ -133,6 +133,7 @@ class Spill:
         self.fakes = np.sort(run.plan.invoices, order="day")
         self.fake_at = 0
         self.fake_orders: dict[int, int] = {}  # order → planted id
+        self.fake_invoices: dict[tuple[int, int, int], int] = {}  # planted id, seller, buyer → newest invoice
 
     @property
     def first_day(self) -> np.datetime64:
@@ -188,6 +189,7 @@ class Spill:
             orders.append([order, base[1], base[0], good, units, price, units * price, ordered, day])
             seq[ORDER] = order + 1
             self.fake_orders[order] = mark
+            self.fake_invoices[mark, base[0], base[1]] = number
         return np.array(invoices, "i8").reshape(-1, 14), np.array(orders, "i8").reshape(-1, 9)
 
     def good(self, firm: int) -> int:
@@ -195,6 +197,9 @@ class Spill:
         return int(f["chain"][firm]) * 10 + int(f["depth"][firm]) if firm < len(f) else 99
 
     def payments(self, p: np.ndarray) -> None:
+        goods = PURPOSES.index("goods")
+        for row in np.flatnonzero((p[:, 10] >= 0) & (p[:, 6] == goods)):  # money in a circle names the papers it is for
+            p[row, 7] = self.fake_invoices.get((int(p[row, 10]), int(p[row, 2]), int(p[row, 1])), -1)
         base = self.first_day.astype("datetime64[s]").astype("i8")
         self.writer.write(
             "payment",
@@ -310,7 +315,8 @@ class Spill:
                 "voided_on": self.dates(i[:, 8]),
                 "red_of_id": optional(i[:, 9]),
                 "order_id": optional(i[:, 10]),
-                "delivery_id": optional(i[:, 11]),
+                # Some sellers never write the shipment on an invoice, nor do those who have none.
+                "delivery_id": optional(np.where(i[:, 1] * 2_654_435_761 % 4 == 0, -1, i[:, 11])),
                 "due_on": self.dates(i[:, 12]),
                 "settled_on": self.dates(settled[i[:, 0]]),
                 "planted_id": optional(i[:, 13]),

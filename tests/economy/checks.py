@@ -46,27 +46,33 @@ from ({episodes}) e join month using (firm_id) where e.kind = '{kind}' group by 
 """
 
 UNDELIVERED = """
-with trade as (
-    select i.seller_id as firm_id, i.issued_on, i.amount_fen, d.delivery_id is not null as delivered
-    from invoice i left join delivery d on d.delivery_id = i.delivery_id
+with shipped as (select seller_id, buyer_id, shipped_on from delivery where quantity_units > 0),
+trade as (
+    select i.seller_id as firm_id, i.issued_on, i.amount_fen,
+        exists (select 1 from shipped d where d.seller_id = i.seller_id and d.buyer_id = i.buyer_id
+            and d.shipped_on between i.issued_on - 60 and i.issued_on + 10) as delivered
+    from invoice i
     where i.red_of_id is null and i.voided_on is null and i.buyer_id >= 0
+        and i.seller_id in (select firm_id from ({episodes}) where kind = '{kind}')
 )
 select e.planted_id, e.look_alike,
-    sum(amount_fen) filter (not delivered) / sum(amount_fen)::double as undelivered
+    coalesce(sum(amount_fen) filter (not delivered), 0) / sum(amount_fen)::double as undelivered
 from ({episodes}) e join trade on trade.firm_id = e.firm_id and trade.issued_on between e.from_on and e.to_on
 where e.kind = '{kind}' group by 1, 2
 """
 
 CIRCULAR_PAYMENTS = """
-with pay as (select payer_id, payee_id, paid_at::date as day, amount_fen from payment where purpose = 'goods'),
-pairs as (select distinct seller_id, buyer_id from invoice where seller_id < 10000000 and buyer_id < 10000000),
-chain as (
-    select a.payer_id as firm_id, a.day, count(*) as closed
-    from pay a join pay b on b.payer_id = a.payee_id and b.day = a.day
-    left join pay c on c.payer_id = b.payee_id and c.day = a.day and c.payee_id = a.payer_id
-    left join pay d on d.payer_id = b.payee_id and d.day = a.day
-    left join pay f on f.payer_id = d.payee_id and f.day = a.day
-    where c.payee_id = a.payer_id or d.payee_id = a.payer_id or f.payee_id = a.payer_id
+with pay as (
+    select payer_id, payee_id, paid_at::date as day, max(amount_fen) as fen from payment
+    where purpose = 'goods' and payee_id < 10000000 group by 1, 2, 3
+), chain as (
+    select a.payer_id as firm_id, a.day
+    from pay a
+    join pay b on b.payer_id = a.payee_id and b.day = a.day and b.fen between 0.8 * a.fen and 1.25 * a.fen
+    join pay c on c.payer_id = b.payee_id and c.day = a.day and c.fen between 0.8 * a.fen and 1.25 * a.fen
+    left join pay d on d.payer_id = c.payee_id and d.day = a.day and d.fen between 0.8 * a.fen and 1.25 * a.fen
+    left join pay f on f.payer_id = d.payee_id and f.day = a.day and f.fen between 0.8 * a.fen and 1.25 * a.fen
+    where a.payer_id in (c.payee_id, d.payee_id, f.payee_id)
     group by 1, 2
 )
 select e.planted_id, e.look_alike, count(chain.day) as circular_days
@@ -144,7 +150,7 @@ with terminal as (
     from pos_day group by 1, 2
 ), back as (
     select payer_id as firm_id, paid_at::date - 1 as day, sum(amount_fen) as fen
-    from payment where payee_id = -1 and purpose = 'transfer' group by 1, 2
+    from payment where payee_id = -1 and purpose = 'dividend' group by 1, 2
 )
 select e.planted_id, e.look_alike, e.knows_rule, median(t.top) as top, median(t.night) as night,
     coalesce(sum(b.fen), 0) / sum(t.fen) as back_ratio
@@ -191,7 +197,7 @@ with feed as (
     from equipment_hour h join equipment m using (equipment_id) group by 1, 2, 3
 ), share as (
     select *, units / sum(units) over (partition by firm_id, day) as part from feed
-    qualify sum(units) over (partition by firm_id, day) > 100
+    qualify sum(units) over (partition by firm_id, day) > 20
 )
 select planted_id, look_alike, knows_rule, avg(spread) as spread from (
     select e.planted_id, e.look_alike, e.knows_rule, hour, stddev_samp(part) as spread
@@ -283,7 +289,7 @@ DRAWDOWNS = """
 select e.planted_id, e.look_alike, e.knows_rule, max(p.fen / l.principal_fen::double) as left_to_owner
 from ({episodes}) e join loan l on l.firm_id = e.firm_id and l.started_on between e.from_on and e.to_on
 left join (select payer_id, paid_at::date as day, sum(amount_fen) as fen from payment
-           where purpose = 'transfer' and payee_id = -1 group by 1, 2) p
+           where purpose = 'dividend' and payee_id = -1 group by 1, 2) p
     on p.payer_id = l.firm_id and p.day between l.started_on and l.started_on + 2
 where e.kind = '{kind}' group by 1, 2, 3
 """

@@ -190,6 +190,7 @@ def _money(data: WorldData, plan: Plan, rng: np.random.Generator) -> None:
     for row in plan.transfers:
         rows.append((int(row["payer"]), int(row["payee"]), int(row["day"]), int(row["amount_fen"]),
                      CHANNELS[row["channel"]], PURPOSES[row["purpose"]], int(row["planted_id"])))  # fmt: skip
+    rows += _settlements(data, rng)
     at = [(data.first_day + r[2]).astype("datetime64[s]").item() for r in rows]
     data.writer.write(
         "payment",
@@ -204,6 +205,23 @@ def _money(data: WorldData, plan: Plan, rng: np.random.Generator) -> None:
             "planted_id": [r[6] for r in rows],
         },
     )
+
+
+def _settlements(data: WorldData, rng: np.random.Generator) -> list[tuple]:
+    """Goods paid, owners' drawings and capital, a second wage run: what honest firms do as well."""
+    bills = data.writer.read("invoice", ["buyer_id", "seller_id", "settled_on", "total_fen"]).to_pandas()
+    bills = bills[bills["settled_on"].notna() & (bills["buyer_id"] < OUTSIDE)]
+    day = (bills["settled_on"].to_numpy("datetime64[D]") - data.first_day).astype(int)
+    rows = [
+        (int(buyer), int(seller), int(d), int(total), "transfer", "goods", None)
+        for buyer, seller, d, total in zip(bills["buyer_id"], bills["seller_id"], day, bills["total_fen"], strict=True)
+    ]
+    for firm in range(data.population.n):
+        for day in range(40, data.days, 90):
+            rows.append((firm, HOUSEHOLDS, day, 1_000_000, "transfer", "dividend", None))
+            rows.append((firm, HOUSEHOLDS, day, 5_000_000, "payroll", "wage", None))
+        rows.append((HOUSEHOLDS, firm, 33, 1_000_000, "transfer", "capital", None))
+    return rows
 
 
 def _loans(data: WorldData, rng: np.random.Generator) -> None:

@@ -127,6 +127,8 @@ def yearly_books(facts: Facts) -> dict[str, np.ndarray]:
         "sales_fen", "cost_fen", "wage_due_fen", "social_due_fen", "interest_fen", "overhead_fen", "bad_debt_fen",
     )}  # fmt: skip
     close = facts.month_end[ends]
+    fake = facts.tables["fake_invoice"]
+    papers = facts.by_month(fake["seller_id"].to_numpy(), fake["issued_on"].to_numpy(), fake["amount_fen"].to_numpy())
     revenue = total["sales_fen"]
     spent = ("cost_fen", "wage_due_fen", "social_due_fen", "interest_fen", "overhead_fen", "bad_debt_fen")
     fixed = 0.22 * facts.firm["capital_fen"].to_numpy(np.int64) + facts.day["staff"].max(axis=0) * 4_000_000
@@ -134,6 +136,7 @@ def yearly_books(facts: Facts) -> dict[str, np.ndarray]:
     owed = month["wage_arrears_fen"] + month["tax_arrears_fen"] + month["social_arrears_fen"]
     return {
         "revenue": revenue,
+        "papers": np.maximum(np.add.reduceat(papers, starts, axis=0), 0),
         "cost": sum(total[name] for name in spent),
         "cash": day["cash_fen"][close],
         "receivable": day["receivable_fen"][close],

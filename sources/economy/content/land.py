@@ -113,7 +113,7 @@ def remote_sensing(facts: Facts, plot: pd.DataFrame, rng: np.random.Generator) -
         grid = np.repeat(np.arange(len(rows)), len(when)), np.tile(np.arange(len(when)), len(rows))
         day = (when[grid[1]] - np.datetime64(f"{y}-01-01")).astype(int)
         green = _vegetation(rows["crop"].to_numpy()[grid[0]], day) * drought[y]
-        cloud = rng.beta(0.8, 1.6, len(day))
+        cloud = rng.beta(0.8, 1.6, len(day)).round(2)
         seen = cloud < CLOUDY
         area = rows["true_area_mu"].to_numpy()[grid[0]] * rng.normal(1.0, 0.03 + 0.05 * cloud)
         guess = np.where(
@@ -128,7 +128,7 @@ def remote_sensing(facts: Facts, plot: pd.DataFrame, rng: np.random.Generator) -
                     "vegetation_index": np.where(
                         seen, (green + rng.normal(0, 0.03, len(day))).clip(0, 0.95).round(3), np.nan
                     ),
-                    "cloud_ratio": cloud.round(2),
+                    "cloud_ratio": cloud,
                     "crop_guess": np.where(seen, guess, None),
                 }
             )

@@ -32,7 +32,7 @@ def equipment(facts: Facts, unit_kwh: Array, rng: np.random.Generator) -> pd.Dat
     if not len(equipped):
         return pd.DataFrame()
     best = np.percentile(facts.day["output_units"][:, equipped], 99, axis=0).clip(1)
-    total = max(len(equipped), round(CONNECTED_RATIO * facts.firms))
+    total = max(len(equipped), round(CONNECTED_RATIO * facts.day["active"][0].sum()))
     weight = np.sqrt(facts.day["staff"][:, equipped].max(axis=0) + 1.0)
     count = np.maximum(1, np.floor(total * weight / weight.sum() + rng.random(len(equipped)))).astype(int)
     owner = np.repeat(equipped, count)
@@ -54,7 +54,7 @@ def equipment(facts: Facts, unit_kwh: Array, rng: np.random.Generator) -> pd.Dat
             "rated_kw": np.round(rated_kw, 2).astype(np.float32).clip(0.01),
             "rated_units_hour": np.round(rated_units_hour, 3).astype(np.float32).clip(0.001),
             "leased": rng.random(len(owner)) < 0.25,
-            "planted_id": None,
+            "planted_id": -1,
         }
     )
     frame["equipment_id"] = rng.permutation(len(frame)) + 1
@@ -94,16 +94,17 @@ def hours(facts: Facts, machines: pd.DataFrame, rng: np.random.Generator) -> Ite
 def _month(facts, span, machines, owner, rate, power, share, wear, rough, spoofed, pattern, rng) -> pd.DataFrame:
     days = np.arange(span.start, span.stop)
     active = facts.day["active"][span][:, owner]
-    true = facts.day["output_units"][span][:, owner] * share  # (days, machines)
+    true = (facts.day["output_units"][span][:, owner] * share).astype(np.float32)  # (days, machines)
     by_hour = shifts(facts.day["utilisation_ratio"][span][:, owner])  # (days, machines, 24)
     steady = facts.lies.marks("spoofed_telemetry", facts.days[days], facts.firms, look_alike=True)[:, owner] >= 0
     by_hour = np.where(steady[:, :, None], np.float32(1 / 24), by_hour)  # a furnace knows no shifts
-    planned = true[:, :, None] * by_hour * np.where(steady[:, :, None], 1.0, noise(rng, by_hour.shape, 0.12))
-    planned *= np.where(planned.sum(2) > 0, true / planned.sum(2).clip(1e-9), 0)[:, :, None]
+    planned = true[:, :, None] * by_hour * np.where(steady[:, :, None], np.float32(1), noise(rng, by_hour.shape, 0.12))
+    whole = planned.sum(2)
+    planned *= np.where(whole > 0, true / whole.clip(1e-9), 0)[:, :, None]
     # Whole units hour by hour that add up to the day's: differences of the rounded running sum.
-    flat = np.rint(np.cumsum(planned.transpose(0, 2, 1).reshape(len(days) * 24, -1), axis=0))
+    effort = np.ascontiguousarray(planned.transpose(0, 2, 1)).reshape(len(days) * 24, -1)
+    flat = np.rint(np.cumsum(effort, axis=0, dtype=np.float64))
     output = np.diff(flat, axis=0, prepend=0.0).astype(np.int32)
-    effort = planned.transpose(0, 2, 1).reshape(len(days) * 24, -1).astype(np.float32)
     load = np.minimum(effort / rate, 1.3)
     minutes = np.where(load > 0, np.clip(60 * np.minimum(load * 1.1, 1) * noise(rng, load.shape, 0.03), 1, 60), 0)
     energy = power * (load + STANDBY * (minutes > 0)) * noise(rng, load.shape, 0.04)
@@ -111,28 +112,28 @@ def _month(facts, span, machines, owner, rate, power, share, wear, rough, spoofe
     if (mark >= 0).any():
         output, minutes, energy = _spoof(facts, mark, output, minutes, energy, rate, power, pattern, rng)
     age = np.repeat((days[:, None] + wear[None, :]) % SERVICE_DAYS, 24, axis=0)
-    warm = 18 + 10 * np.sin((np.repeat(days, 24) % 365 - 110) / 365 * 2 * np.pi)[:, None]
+    warm = (18 + 10 * np.sin((np.repeat(days, 24) % 365 - 110) / 365 * 2 * np.pi)).astype(np.float32)[:, None]
     heat = warm + 42 * np.minimum(energy / power, 1.2) + rng.standard_normal(load.shape, dtype=np.float32)
     shake = rough * (0.6 + 0.5 * age / SERVICE_DAYS) * (0.15 + (minutes > 0)) * noise(rng, load.shape, 0.08)
-    alarm = np.where((shake > 3.4) & (minutes > 0) & (rng.random(load.shape, dtype=np.float32) < 0.05), 3, 0)
-    alarm = np.where((heat > 75) & (rng.random(load.shape, dtype=np.float32) < 0.1), 7, alarm)
+    luck = rng.random(load.shape, dtype=np.float32)
+    alarm = np.where((shake > 3.4) & (minutes > 0) & (luck < 0.05), np.int8(3), np.int8(0))
+    alarm = np.where((heat > 75) & (luck > 0.9), np.int8(7), alarm)
     keep = np.repeat(active, 24, axis=0) & (
         np.repeat(facts.days[days], 24)[:, None] >= machines["installed_on"].to_numpy("datetime64[D]")
     )
     at = (facts.days[days].astype("datetime64[s]")[:, None] + np.arange(24).astype("timedelta64[h]")).reshape(-1)
-    row, column = np.nonzero(keep)
-    planted = mark[row, column]
+    number = np.broadcast_to(machines["equipment_id"].to_numpy(np.int32), keep.shape)
     return pd.DataFrame(
         {
-            "equipment_id": machines["equipment_id"].to_numpy(np.int32)[column],
-            "hour_at": at[row],
-            "running_minutes": np.rint(minutes[row, column]).astype(np.int8),
-            "output_units": output[row, column],
-            "energy_kwh": np.round(energy[row, column], 2).astype(np.float32),
-            "temperature_c": np.round(heat[row, column], 1).astype(np.float32),
-            "vibration_mm_s": np.round(shake[row, column], 2).astype(np.float32),
-            "alarm_code": alarm[row, column].astype(np.int8),
-            "planted_id": planted,
+            "equipment_id": number[keep],
+            "hour_at": np.broadcast_to(at[:, None], keep.shape)[keep],
+            "running_minutes": np.rint(minutes[keep]).astype(np.int8),
+            "output_units": output[keep],
+            "energy_kwh": np.round(energy[keep], 2),
+            "temperature_c": np.round(heat[keep], 1),
+            "vibration_mm_s": np.round(shake[keep], 2),
+            "alarm_code": alarm[keep],
+            "planted_id": mark[keep],
         }
     )
 

@@ -20,7 +20,8 @@ CHILLED_PROFIT = 0.4  # share of the raised revenue that appears as profit
 def statements(facts: Facts, books: dict[str, Array], rng: np.random.Generator) -> pd.DataFrame:
     """`statement`: a row a firm and full year that it lived through and kept books.
 
-    `books` holds (years × firms) fen: revenue, cost (goods, wages, interest, taxes on the firm), and year-end
+    `books` holds (years × firms) fen: revenue, papers (invoices without goods, net of reversals), cost (goods, wages,
+    interest, taxes on the firm), and year-end
     cash, receivable, stock, fixed_assets, payable, bank_debt, other_debt.
     """
     year = facts.days.astype("datetime64[Y]")
@@ -32,21 +33,26 @@ def statements(facts: Facts, books: dict[str, Array], rng: np.random.Generator) 
     when = years.astype("datetime64[D]") + 200
     cooked = facts.lies.marks("cooked_statement", when, facts.firms)
     knows = facts.lies.knowing(cooked)
-    shown_stock = facts.lies.marks("stock_shown", when, facts.firms) >= 0
+    shown_stock = np.zeros(alive.shape, bool)
+    for row in facts.lies.of("stock_shown").itertuples():
+        at = np.datetime64(row.from_on, "D") + 90
+        shown_stock[years == at.astype("datetime64[Y]"), row.firm_ids[0]] = True
     rows = alive & keeps & full[:, None] & (rng.random(alive.shape) < _handed_in(facts, cooked >= 0))
     y, f = np.nonzero(rows)
-    value = {name: table[y, f].astype(float) for name, table in books.items()}
+    value = {name: table[y, f].astype(float) for name, table in books.items() if name != "papers"}
     lie = np.where(cooked[y, f] >= 0, rng.uniform(*COOKED, len(y)), 0.0) * np.where(knows[y, f], 0.7, 1.0)
     raised = value["revenue"] * lie
     early = facts.lies.marks("cooked_statement", when, facts.firms, look_alike=True)[y, f] >= 0
     raised += np.where(early, value["revenue"] * rng.uniform(0.1, 0.2, len(y)), 0.0)  # sales of the months beside
+    raised += books["papers"][y, f]  # invoices without goods are in the books, at next to no profit
     careless = 1 + 0.02 * rng.standard_normal(len(y)) * (facts.day["staff"][last[y], f] < 50)
     revenue = value["revenue"] * careless + raised
-    profit = value["revenue"] - value["cost"] + raised * CHILLED_PROFIT
+    gain = np.where(cooked[y, f] >= 0, raised * CHILLED_PROFIT, raised * 0.02)
+    profit = value["revenue"] - value["cost"] + gain
     spread = np.where(knows[y, f], 0.45, 0.9)
-    receivable = value["receivable"] + raised * CHILLED_PROFIT * spread
-    stock = value["stock"] * np.where(shown_stock[y, f], 1.8, 1.0) + raised * CHILLED_PROFIT * (0.9 - spread) * 0.6
-    fixed = value["fixed_assets"] + raised * CHILLED_PROFIT * (1 - spread) * 0.4
+    receivable = value["receivable"] + gain * spread
+    stock = value["stock"] * np.where(shown_stock[y, f], 1.8, 1.0) + gain * (0.9 - spread) * 0.6
+    fixed = value["fixed_assets"] + gain * (1 - spread) * 0.4
     debts = value["payable"] + value["bank_debt"] + value["other_debt"]
     digits = np.where(facts.day["staff"][last[y], f] < 50, 1_000_000, 100)  # small ones write in ten thousand yuan
     rounded = {

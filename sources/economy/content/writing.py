@@ -121,7 +121,8 @@ def arrow(name: str, frame: pd.DataFrame) -> pa.Table:
             continue
         values = frame[item.name]
         if item.name == "planted_id" and TABLES[name].name != "planted":
-            numbers = pd.to_numeric(values, errors="coerce").fillna(-1).to_numpy(np.int64)
+            plain = values.dtype.kind == "i"
+            numbers = values.to_numpy() if plain else pd.to_numeric(values).fillna(-1).to_numpy(np.int64)
             columns[item.name] = pa.array(numbers, pa.int32(), mask=numbers < 0)
         elif pa.types.is_date32(item.type):
             days = pd.to_datetime(values).to_numpy("datetime64[D]")
@@ -131,7 +132,8 @@ def arrow(name: str, frame: pd.DataFrame) -> pa.Table:
         elif pa.types.is_list(item.type) or pa.types.is_string(item.type):
             columns[item.name] = pa.array(list(values), item.type, from_pandas=True)
         elif pa.types.is_floating(item.type):
-            columns[item.name] = pa.array(values.to_numpy(np.float64), from_pandas=True).cast(item.type)
+            numbers = values.to_numpy() if values.dtype.kind == "f" else values.to_numpy(np.float64)
+            columns[item.name] = pa.array(numbers, from_pandas=True).cast(item.type)
         else:
             columns[item.name] = pa.Array.from_pandas(values).cast(item.type)
     return pa.table(columns, schema=schema)

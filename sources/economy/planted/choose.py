@@ -20,10 +20,11 @@ def draw_windows(
     days: int,
     rng: np.random.Generator,
     dishonest: bool = True,
+    log_size: np.ndarray | None = None,
 ) -> list[tuple[np.ndarray, int, int]]:
     """(firms, first day, last day) of up to `count` episodes: each of firms in `able` alive over the whole window.
 
-    Lies fall on firms in proportion to exp(−4 honesty), look-alikes in proportion to exp(2 honesty). `alive_to` may be
+    With `log_size` the members of a group are of about the same size. Lies fall on firms in proportion to exp(−4 honesty), look-alikes in proportion to exp(2 honesty). `alive_to` may be
     unknown (large) before the run. Two episodes of one firm and kind never overlap.
     """
     able = np.asarray(able)
@@ -44,6 +45,10 @@ def draw_windows(
         if free.sum() < size:
             continue
         chance = weight * free
+        if log_size is not None:
+            lead = rng.choice(len(able), p=chance / chance.sum())
+            chance = chance * np.exp(-3.0 * np.abs(log_size[able] - log_size[able[lead]]))
+            chance[lead] = chance.max() * 1e6  # the one it began with stays
         firms = able[rng.choice(len(able), size=size, replace=False, p=chance / chance.sum())]
         windows.append((firms, first, first + length))
         for firm in firms:

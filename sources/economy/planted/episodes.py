@@ -11,6 +11,8 @@ from sources.economy.interface import WorldData
 from sources.economy.planted import after
 from sources.economy.planted.catalogue import LOOK_ALIKES_AT_STANDARD, episodes_wanted
 
+LEAST_OUTPUT = 40  # units a day from which an hourly feed has a shape at all
+
 
 def settle(world: WorldData, facts: Facts, invoices, loans, abroad, owners) -> pd.DataFrame:
     """The table `planted`, with the extra column `loan_rows` for doubly financed receivables."""
@@ -18,7 +20,11 @@ def settle(world: WorldData, facts: Facts, invoices, loans, abroad, owners) -> p
     guarantees = gather.read(world, "guarantee")
     planned = _carried_out(planned, facts, invoices, loans, guarantees)
     rng = facts.rng("planted")
-    later = after.choose(facts, _able(facts, abroad, owners), planned, rng)
+    able = _able(facts, abroad, owners)
+    if len(planned):  # those who invent invoices have them in their books already
+        papers = planned[planned["kind"].isin(["invoice_ring", "fake_sales"])]
+        able["cooked_statement"] = np.setdiff1d(able["cooked_statement"], sorted(after.members(papers, False)))
+    later = after.choose(facts, able, planned, rng)
     later += after.double_financed(facts, security.pairs_of_lenders(loans), loans, rng)
     later += _found(facts, planned, later, invoices, loans, guarantees, world, rng)
     return after.joined(planned, later)
@@ -31,6 +37,8 @@ def _able(facts: Facts, abroad, owners: np.ndarray) -> dict[str, np.ndarray]:
     made = facts.day["output_units"].max(axis=0) > 0
     exporters = abroad["export"]["firm_id"].value_counts()
     telemetry = facts.machines["firm_id"].unique() if len(facts.machines) else np.zeros(0, int)
+    busy = np.percentile(facts.day["output_units"], 75, axis=0) >= LEAST_OUTPUT
+    telemetry = telemetry[busy[telemetry.astype(int)]] if busy[telemetry.astype(int)].sum() >= 4 else telemetry
     ordinary = kind.isin(["manufacturer", "merchant", "dealer", "retailer"]).to_numpy()
     stocked = np.median(facts.day["finished_units"][::30], axis=0) > 10
     return {
@@ -105,7 +113,7 @@ def _found(facts: Facts, planned, later, invoices, loans, guarantees, world: Wor
     score = np.full(facts.firms, np.nan)
     score[swift.index.to_numpy(int)] = swift.to_numpy()
     out += after.found(facts, "diverted_loan", score, span, liars, count, rng)
-    return out + _plain_circles(facts, world, guarantees, planned, count, rng)
+    return out + _plain_circles(facts, world, guarantees, liars, count, rng)
 
 
 def _paid_at_once(world: WorldData, loans: pd.DataFrame) -> pd.Series:
@@ -133,23 +141,19 @@ def _paid_at_once(world: WorldData, loans: pd.DataFrame) -> pd.Series:
     return pd.Series(best, dtype=float)
 
 
-def _plain_circles(facts: Facts, world: WorldData, guarantees, planned, count: int, rng) -> list[dict]:
+def _plain_circles(facts: Facts, world: WorldData, guarantees, liars: set[int], count: int, rng) -> list[dict]:
     """Guarantee circles of unrelated neighbours: in no planted episode, with guarantees inside."""
     from sources.economy.planted.catalogue import KIND
     from sources.economy.planted.choose import rows
 
     circle = world.population.circle
-    planted = set()
-    if len(planned):
-        for ids in planned.loc[planned["kind"] == "guarantee_circle", "firm_ids"]:
-            planted |= {int(circle[f]) for f in ids}
     windows = []
     inner = guarantees[
         (circle[guarantees["guarantor_id"].astype(int)] == circle[guarantees["firm_id"].astype(int)])
         & (circle[guarantees["firm_id"].astype(int)] >= 0)
     ]
-    for label, group in inner.groupby(circle[inner["firm_id"].astype(int)]):
+    for _, group in inner.groupby(circle[inner["firm_id"].astype(int)]):
         firms = np.union1d(group["guarantor_id"].astype(int), group["firm_id"].astype(int))
-        if label not in planted and len(group) >= 2 and len(windows) < count:
+        if liars.isdisjoint(map(int, firms)) and len(group) >= 2 and len(windows) < count:
             windows.append((firms, int(facts.index(group["from_on"].min())), len(facts.days) - 1))
     return rows(KIND["guarantee_circle"], windows, facts.days[0], True, rng)
