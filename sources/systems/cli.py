@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -39,42 +40,56 @@ def sources() -> None:
     """Run the source systems of a simulated world."""
 
 
+def _today_option(command: Callable) -> Callable:
+    kind = click.DateTime(["%Y-%m-%d"])
+    return click.option("--today", type=kind, help="Day at which a new clock starts; 30 days before the end.")(command)
+
+
 @sources.command()
 @_world_option
 @_home_option
 @_systems_option
-def load(world: Path | None, home: Path | None, systems: str | None) -> None:
+@_today_option
+def load(world: Path | None, home: Path | None, systems: str | None, today: datetime | None) -> None:
     """Prepare the systems' state from a world; `up` does it too when it is missing."""
     home, names = _home(home), _names(systems)
-    world = _world(world, home)
-    for name in names:
-        _timed(f"{name}: loaded", lambda name=name: registry.system(name).load(home, world))
+    _prepare(home, _world(world, home), names, today)
 
 
 @sources.command()
 @_world_option
 @_home_option
 @_systems_option
-@click.option("--today", type=click.DateTime(["%Y-%m-%d"]), help="Day at which a new clock starts.")
+@_today_option
 def up(world: Path | None, home: Path | None, systems: str | None, today: datetime | None) -> None:
     """Start the systems; those that run already stay as they are."""
     home, names = _home(home), _names(systems)
     world = _world(world, home)
-    other = Clock(home).exists() and Clock(home).read().world != str(world)
-    if other and _running(home):
-        raise SourcesError("systems of another world are running here", remedy="vinelake sources down, then up again")
-    reading = Clock(home).start(world, today.date() if today else None)
-    for name in names:
-        _timed(f"{name}: loaded", lambda name=name: registry.system(name).load(home, world), quiet_below=1)
+    _prepare(home, world, names, today)
+    begin = time.monotonic()
     started = [process for name in names for process in registry.system(name).processes(home, world)]
     for process in started:
         process.spawn()
     for process in started:
         process.wait()
+    click.echo(f"{len(started)} processes serve after {time.monotonic() - begin:.1f} s")
     _catch_up(home, world, names)
-    click.echo(
-        f"{len(started)} processes serve; today is {reading.today} (world: {reading.first_day} to {reading.last_day})"
-    )
+    reading = Clock(home).read()
+    click.echo(f"today is {reading.today} (world: {reading.first_day} to {reading.last_day})")
+
+
+def _prepare(home: Path, world: Path, names: list[str], today: datetime | None) -> None:
+    """Sets the clock and loads what is missing; refuses to change the world under running systems."""
+    other = Clock(home).exists() and Clock(home).read().world != str(world)
+    if other and (running := _running(home)):
+        raise SourcesError(
+            f"systems of another world are running here: {', '.join(running)}",
+            where=str(home),
+            remedy="vinelake sources down, then this again; or choose another folder with --home",
+        )
+    Clock(home).start(world, today.date() if today else None)
+    for name in names:
+        _timed(f"{name}: loaded", lambda name=name: registry.system(name).load(home, world), quiet_below=2)
 
 
 @sources.command()
@@ -124,11 +139,22 @@ def advance(home: Path | None, days: int) -> None:
 
 
 def _catch_up(home: Path, world: Path, names: list[str]) -> None:
-    until = Clock(home).today()
+    """Publishes up to today wherever the servers run; a system that fails does not keep the others from it."""
+    until, failed = Clock(home).today(), []
     for name in names:
         system = registry.system(name)
-        if all(process.status() == "up" for process in system.processes(home, world)):
-            _timed(f"{name}: published to {until}", lambda s=system: s.advance(home, world, until), quiet_below=1)
+        if any(process.status() != "up" for process in system.processes(home, world)):
+            continue
+        try:
+            _timed(f"{name}: published to {until}", lambda s=system: s.advance(home, world, until), quiet_below=2)
+        except Exception as error:
+            log = home / "logs" / f"{name}-publishing.log"
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text(traceback.format_exc())
+            first = str(error).strip().partition("\n")[0]
+            failed.append(f"{name}: {type(error).__name__}: {first} ({log})")
+    if failed:
+        raise SourcesError(f"not published to {until}: " + "; ".join(failed), remedy="mend the cause, then up again")
 
 
 def _report(home: Path) -> dict:

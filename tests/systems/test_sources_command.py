@@ -136,6 +136,20 @@ def test_a_pid_file_of_another_process_is_stale(sources: Command, world: Path, e
         other.wait()
 
 
+def test_after_a_load_the_world_need_not_be_named(sources: Command, world: Path) -> None:
+    sources("load", "--world", str(world), "--systems", "market", "--today", "2020-05-01")
+    assert "today is 2020-05-01" in sources("up", "--systems", "market").stdout
+    assert state(sources)["market"]["status"] == "up"
+
+
+def test_the_world_is_not_changed_under_running_systems(sources: Command, world: Path, tmp_path: Path) -> None:
+    sources("up", "--world", str(world), "--systems", "market")
+    other = shutil.copytree(world, tmp_path / "other")
+    refused = sources("up", "--world", str(other), "--systems", "market", check=False)
+    assert refused.returncode == 1
+    assert "another world are running here: market" in refused.stderr
+
+
 def test_a_folder_without_a_world_is_refused_in_words(sources: Command, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     refused = sources("up", "--world", str(tmp_path / "empty"), check=False)
