@@ -6,10 +6,16 @@ from pathlib import Path
 
 import click
 
+from sources.economy import commands
+
 
 @click.group()
 def economy() -> None:
     """Generate and study the simulated economy."""
+
+
+economy.add_command(commands.bound)
+economy.add_command(commands.bulk)
 
 
 @economy.command()
@@ -38,3 +44,23 @@ def generate(firms: int, years: float, seed: int, first_day: str, out: Path, pla
     rows = sum(t["rows"] for t in facts["tables"].values())
     click.echo(f"{out}: {firms} firms, {facts['first_day']} to {facts['last_day']}, {rows:,} rows in "
                f"{len(facts['tables'])} tables, {facts['seconds']['all']} s (kernel {facts['seconds']['kernel']} s)")  # fmt: skip
+
+
+@economy.command()
+@click.option("--world", "folder", type=click.Path(path_type=Path, exists=True), required=True)
+@click.option("--at", type=click.DateTime(["%Y-%m-%d"]), required=True, help="Day from which futures run.")
+@click.option("--futures", default=64, show_default=True)
+def fork(folder: Path, at, futures: int) -> None:
+    """Run futures of a written world from a date: the true chance of default of each firm."""
+    from rich.progress import Progress
+
+    from sources.economy import fork as forks
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task("futures", total=futures)
+        try:
+            found = forks.write(folder, at.date(), futures, lambda d, n: bar.update(task, completed=d))
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
+    click.echo(f"{folder}/fork-{at.date()}.parquet: {found['at_risk']} of {found['firms']} firms at risk, "
+               f"{futures} futures, mean default rate {found['mean_pd']:.2%}")  # fmt: skip

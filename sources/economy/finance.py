@@ -26,7 +26,6 @@ from sources.economy.state import (
     INTEREST,
     KEY_SUPPLIERS,
     LOANS,
-    OUT,
     PRINCIPAL,
     PROMISED,
     REFUSED,
@@ -234,7 +233,7 @@ def put_in(s, t, i, need):
 
 
 @njit(cache=True)
-def waterfall(s, t, i, burn):
+def waterfall(s, t, i):
     """One firm's payments of one day, in the order that its owner's character and its cash allow."""
     f = s.firm[i]
     hard = 0
@@ -271,7 +270,7 @@ def waterfall(s, t, i, burn):
         if s.cash[i] <= 0:
             break
         if stage < DUTIES:
-            pay_duty(s, t, i, stage, min(s.owed[stage, i], s.cash[i]), burn)
+            pay_duty(s, t, i, stage, min(s.owed[stage, i], s.cash[i]))
         elif stage == INTEREST:
             serve_loans(s, t, i, False)
         elif stage == KEY_SUPPLIERS:
@@ -285,13 +284,13 @@ def waterfall(s, t, i, burn):
 
 
 @njit(cache=True)
-def waterfalls(s, t, burn):
+def waterfalls(s, t):
     """All firms pay, in an order that rotates so that nobody is always first."""
     n = len(s.firm)
     for step in range(n):
         i = (step + t * 97) % n
         if s.firm[i].active:
-            waterfall(s, t, i, burn)
+            waterfall(s, t, i)
         elif s.cash[i] > 0 and s.firm[i].closed <= t:
             wind_up(s, t, i)
 
@@ -688,7 +687,7 @@ def close_firm(s, t, i, flows):
         move(s, t, -3, i, value, 17, 0, -1, -1, -1)
         flows[SCRAPPED] += units
         f.raw, f.wip, f.fin = 0, 0, 0
-    waterfall(s, t, i, 0)
+    waterfall(s, t, i)
     for at in range(len(s.item)):
         x = s.item[at]
         if x.state != FREE and x.buyer == i and x.left > 0:

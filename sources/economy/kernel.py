@@ -9,7 +9,7 @@ from numba import njit
 
 from sources.economy import finance, network, params, trade
 from sources.economy.calendar import Calendar
-from sources.economy.interface import CHAINS, FARM, PLATFORM, WAREHOUSE, Plan, Population, stream
+from sources.economy.interface import CHAINS, FARM, Plan, Population, stream
 from sources.economy.records import FAR
 from sources.economy.state import (
     DEL,

@@ -15,14 +15,14 @@ LINK = np.dtype(
         ("seller", "i8"),
         ("buyer", "i8"),
         ("share", "f8"),
-        ("terms", "i4"),
-        ("lead", "i4"),
+        ("terms", "i8"),
+        ("lead", "i8"),
         ("cycle", "f8"),
-        ("next_order", "i4"),
-        ("last_order", "i4"),
-        ("from_day", "i4"),
-        ("to_day", "i4"),
-        ("key", "i1"),
+        ("next_order", "i8"),
+        ("last_order", "i8"),
+        ("from_day", "i8"),
+        ("to_day", "i8"),
+        ("key", "i8"),
     ]
 )
 

@@ -6,7 +6,7 @@ import copy
 from typing import NamedTuple
 
 import numpy as np
-from numba import literal_unroll, njit
+from numba import njit
 
 from sources.economy.network import LINK
 from sources.economy.records import FAR
@@ -31,21 +31,22 @@ SECURITIES = ("credit", "guarantee", "mortgage", "receivable", "stock")
 # Causes of default.
 CAUSES = ("demand", "customer_default", "rollover_refused", "cost", "fraud")
 
+# Whole numbers are all 64 bits wide: one compiled version of each function then serves every caller.
 FIRM = np.dtype(
     [
         # fixed
-        *[(name, "i2") for name in ("chain", "depth", "kind", "region", "payday", "order", "crop")],
-        *[(name, "i4") for name in ("founded", "circle", "group")],
+        *[(name, "i8") for name in ("chain", "depth", "kind", "region", "payday", "order", "crop")],
+        *[(name, "i8") for name in ("founded", "circle", "group")],
         *[(name, "f8") for name in ("skill", "honesty", "prudence", "patience", "prod", "price", "base", "size", "thrift")],
         *[(name, "i8") for name in ("wage", "rent")],
-        *[(name, "i1") for name in ("small", "exempt", "retail", "core", "borrower", "fraud")],
+        *[(name, "i8") for name in ("small", "exempt", "retail", "core", "borrower", "fraud")],
         # condition
-        *[(name, "i1") for name in ("active", "closing", "defaulted", "constrained", "hold")],
-        *[(name, "i4") for name in ("closed", "default_day", "dpd", "last_apply", "refused", "lost_from", "lost_day", "closing_from")],
+        *[(name, "i8") for name in ("active", "closing", "defaulted", "constrained", "hold")],
+        *[(name, "i8") for name in ("closed", "default_day", "dpd", "last_apply", "refused", "lost_from", "lost_day", "closing_from")],
         *[(name, "f8") for name in ("attract", "overhead", "fc", "fast", "slow", "staff_f", "norm", "adjust", "unit_cost", "lost", "waste")],
         *[(name, "i8") for name in ("staff", "raw", "wip", "fin", "backlog", "onorder", "ar", "ap", "overdue", "bank", "private", "bridge", "wealth")],
         # pending application or renewal
-        *[(name, "i4") for name in ("app_due", "app_bank", "app_product", "app_purpose", "renew_day", "renew_bank", "renew_loan")],
+        *[(name, "i8") for name in ("app_due", "app_bank", "app_product", "app_purpose", "renew_day", "renew_bank", "renew_loan")],
         *[(name, "i8") for name in ("app_amount", "app_id", "renew_amount")],
         # accounts of the month
         *[(name, "i8") for name in ("m_sales", "m_retail", "m_buy", "m_out", "m_in", "m_interest", "m_over", "m_bad", "m_div", "m_capital", "m_cost", "m_retail_tax", "credit_in", "m_wages")],
@@ -53,20 +54,20 @@ FIRM = np.dtype(
         *[(name, "i8") for name in ("d_sales", "d_buy", "d_out", "d_ask", "made")],
         *[(name, "f8") for name in ("use",)],
         # lists
-        *[(name, "i4") for name in ("back_head", "back_tail", "due_head", "due_tail", "loan_head")],
+        *[(name, "i8") for name in ("back_head", "back_tail", "due_head", "due_tail", "loan_head")],
     ]
 )  # fmt: skip
 ITEM = np.dtype(
     [
-        *[(name, "i1") for name in ("state", "service", "key")],
+        *[(name, "i8") for name in ("state", "service", "key")],
         *[(name, "i8") for name in ("seller", "buyer", "order_id", "delivery_id", "invoice_id", "qty", "price", "amount", "tax", "left")],
-        *[(name, "i4") for name in ("link", "ordered", "due_ship", "received", "issued", "due", "planned", "next")],
+        *[(name, "i8") for name in ("link", "ordered", "due_ship", "received", "issued", "due", "planned", "next")],
     ]
 )  # fmt: skip
 LOAN = np.dtype(
     [
-        *[(name, "i4") for name in ("firm", "bank", "start", "months", "at", "closed", "renews", "guarantor", "next", "called", "planted", "default_day")],
-        *[(name, "i1") for name in ("product", "status", "security", "renewal", "purpose")],
+        *[(name, "i8") for name in ("firm", "bank", "start", "months", "at", "closed", "renews", "guarantor", "next", "called", "planted", "default_day")],
+        *[(name, "i8") for name in ("product", "status", "security", "renewal", "purpose")],
         *[(name, "i8") for name in ("principal", "balance", "part_interest", "part_principal", "guaranteed", "app_id", "renew_app")],
         *[(name, "f8") for name in ("rate", "diverted")],
     ]
@@ -203,52 +204,62 @@ def room(state: State, items: int, loans: int, links: int) -> State:
     return state._replace(**changed) if changed else state
 
 
-@njit(cache=True)
-def place(s, party):
-    """Index of a party in the cash vector; parties outside share the rest of the world's cash."""
-    n = len(s.firm)
+@njit("i8(i8, i8)", cache=True)
+def place_of(firms, party):
+    """Index of a party in the cash vector of so many firms; parties outside share the rest of the world's cash."""
     if party >= OUT:
-        return n + WORLD
+        return firms + WORLD
     if party >= 0:
         return party
     if party > -100:
-        return n - party - 1
-    return n + SECTORS - 100 - party
+        return firms - party - 1
+    return firms + SECTORS - 100 - party
 
 
-@njit(cache=True)
-def note(s, book, count, row):
+@njit(
+    [f"void(i8[::1], i8[::1], i8, i8[:, ::1], UniTuple(i8, {w}))" for w in sorted(set(BOOK_WIDTH.values()))], cache=True
+)
+def add_row(seq, counts, book, rows, row):
     """Adds a row to a record buffer if the run is recorded (1), or before that if it concerns loans (2)."""
-    mode = s.seq[RECORDING]
+    mode = seq[RECORDING]
     if mode == 0 or (mode == 2 and (book < REP or book == SET or book == CAN)):
         return
-    at = s.books.n[book]
-    if at >= len(count):
-        s.seq[FAULT] = 1 + book
+    at = counts[book]
+    if at >= len(rows):
+        seq[FAULT] = 1 + book
         return
-    c = 0
-    for value in literal_unroll(row):
-        count[at, c] = value
-        c += 1
-    s.books.n[book] = at + 1
+    for c in range(len(row)):
+        rows[at, c] = row[c]
+    counts[book] = at + 1
 
 
-@njit(cache=True)
-def move(s, t, payer, payee, amount, purpose, channel, invoice, loan, planted):
+@njit(f"void(i8[::1], i8[::1], i8[::1], i8[:, ::1], {', '.join(['i8'] * 10)})", cache=True)
+def transfer(cash, seq, counts, rows, firms, t, payer, payee, amount, purpose, channel, invoice, loan, planted):
     """The only way money moves: debits one party, credits the other, notes the payment."""
     if amount <= 0:
         return
-    s.cash[place(s, payer)] -= amount
-    s.cash[place(s, payee)] += amount
-    number = s.seq[PAYMENT]
-    s.seq[PAYMENT] = number + 1
-    second = 30600 + (number * 7919) % 32400
-    note(
-        s,
-        PAY,
-        s.books.payment,
-        (number, payer, payee, t * 86400 + second, amount, channel, purpose, invoice, loan, -1, planted),
-    )
+    cash[place_of(firms, payer)] -= amount
+    cash[place_of(firms, payee)] += amount
+    number = seq[PAYMENT]
+    seq[PAYMENT] = number + 1
+    at = t * 86400 + 30600 + (number * 7919) % 32400
+    add_row(seq, counts, PAY, rows, (number, payer, payee, at, amount, channel, purpose, invoice, loan, -1, planted))
+
+
+# Both are spliced into their callers: the compiled versions above take plain arrays, which keeps compiling short.
+@njit(inline="always")
+def note(s, book, rows, row):
+    """Adds a row to a record buffer, see `add_row`."""
+    add_row(s.seq, s.books.n, book, rows, row)
+
+
+@njit(inline="always")
+def move(s, t, payer, payee, amount, purpose, channel, invoice, loan, planted):
+    """Moves money, see `transfer`."""
+    transfer(
+        s.cash, s.seq, s.books.n, s.books.payment, len(s.firm),
+        t, payer, payee, amount, purpose, channel, invoice, loan, planted,
+    )  # fmt: skip
 
 
 @njit(cache=True)
@@ -279,7 +290,7 @@ def schedule(s, at, stage, day):
 
 
 @njit(cache=True)
-def pay_duty(s, t, i, duty, amount, months_burn):
+def pay_duty(s, t, i, duty, amount):
     """Pays a firm's wages, tax, social insurance, utilities or rent, oldest month first."""
     if amount <= 0:
         return

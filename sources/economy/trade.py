@@ -29,7 +29,6 @@ from sources.economy.state import (
     move,
     new_item,
     note,
-    place,
     schedule,
 )
 
@@ -115,8 +114,8 @@ def place_orders(s, t, eff, cum, burn, demand, price_now):
 
     `eff` is the share of normal ordering today, `cum` its running sum by day, `price_now[chain, depth]` the price level.
     """
-    for l in range(s.seq[LINKS]):
-        k = s.link[l]
+    for at in range(s.seq[LINKS]):
+        k = s.link[at]
         if t < k.next_order or t < k.from_day or t >= k.to_day:
             continue
         if s.rng.random() >= eff:
@@ -154,7 +153,7 @@ def place_orders(s, t, eff, cum, burn, demand, price_now):
         else:
             f = s.firm[k.seller]
             price = np.int64(f.price * price_now[f.chain, f.depth + 1])
-        take_order(s, t, l, k.seller, k.buyer, whole, max(price, 1), t + k.lead, k.terms, k.key, 0)
+        take_order(s, t, at, k.seller, k.buyer, whole, max(price, 1), t + k.lead, k.terms, k.key, 0)
 
 
 @njit(cache=True)
@@ -577,17 +576,11 @@ def norms(s, t):
     """Each buyer's sum of shares weighted by how attractive the sellers are."""
     for i in range(len(s.firm)):
         s.firm[i].norm = 0.0
-    for l in range(s.seq[LINKS]):
-        k = s.link[l]
+    for at in range(s.seq[LINKS]):
+        k = s.link[at]
         if k.buyer >= OUT or t < k.from_day or t >= k.to_day:
             continue
         if k.seller >= OUT:
             s.firm[k.buyer].norm += k.share
         elif s.firm[k.seller].active and not s.firm[k.seller].closing:
             s.firm[k.buyer].norm += k.share * np.exp(s.firm[k.seller].attract)
-
-
-@njit(cache=True)
-def world_cash(s):
-    """Cash of the rest of the world."""
-    return s.cash[place(s, -3)]

@@ -105,6 +105,7 @@ def generate(
         "seed": seed,
         "firms": firms,
         "years": years,
+        "plant": plant,
         "first_day": str(run.calendar.dates[run.calendar.burn]),
         "last_day": str(run.calendar.dates[-1]),
         "parameters": run.state.k._asdict(),
