@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import socket
@@ -77,6 +78,8 @@ def advance_and_die(system: str, home: Path, world: Path, until: date, function:
 
 def listens_on(process: psutil.Process) -> set[str]:
     """The addresses on which a process and its children listen."""
-    family = [process, *process.children(recursive=True)]
-    listening = [c for member in family for c in member.net_connections() if c.status == psutil.CONN_LISTEN]
-    return {connection.laddr.ip for connection in listening}
+    found = set()
+    for member in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):  # servers end their helpers at any time
+            found |= {c.laddr.ip for c in member.net_connections() if c.status == psutil.CONN_LISTEN}
+    return found

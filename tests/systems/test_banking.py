@@ -43,6 +43,10 @@ def add_sector_payments(world: Path) -> None:
         row |= {"payee_id": payee, "purpose": purpose, "channel": "transfer", "paid_at": paid}
         rows.append(row | {"amount_fen": 1_000_000 + number})
     pq.write_table(pa.Table.from_pylist(rows, TABLES["payment"].schema), world / "payment.parquet")
+    eve = start - timedelta(days=1)
+    held = [{"day": eve, "firm_id": firm, "cash_fen": 400_000_000 + k} for k, firm in enumerate(firms)]
+    held += [{"day": start, "firm_id": firm, "cash_fen": 1} for firm in firms]  # of which nothing may show
+    pq.write_table(pa.Table.from_pylist(held, TABLES["firm_day"].schema), world / "firm_day.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +152,25 @@ def test_debits_equal_credits_on_every_day_and_come_from_the_payments(world: Pat
     assert all(debit == credit for _, debit, credit in days)
     by_booking = "select booked_at::date, sum(amount_fen) from payments.payment group by 1 order by 1"
     assert [(day, debit) for day, debit, _ in days] == query(server, "payments", by_booking)
+
+
+def test_balances_go_on_from_what_was_carried_over(world: Path, server: Path) -> None:
+    last = world_days(world)[1]
+    banking.advance(server, world, last)
+    newest = """select distinct on (account_number) certificate_number, balance_fen from payments.account_balance
+        join payments.account using (account_number) order by account_number, day desc"""
+    codes = {row["firm_id"]: row["uscc"] for row in table_rows(world, "firm")}
+    eve = {row["firm_id"]: row["cash_fen"] for row in table_rows(world, "firm_day") if row["cash_fen"] != 1}
+    shown = dict(query(server, "payments", newest))
+    assert len(shown) == len(codes)
+    booked = set(query(server, "payments", "select paid_at, amount_fen from payments.payment"))
+    rows = table_rows(world, "payment")
+    for firm, code in codes.items():
+        balance = eve.get(firm, 0)
+        for row in rows:
+            if (row["paid_at"], row["amount_fen"]) in booked:
+                balance += row["amount_fen"] * ((row["payee_id"] == firm) - (row["payer_id"] == firm))
+        assert shown[code] == balance
 
 
 def test_small_steps_and_one_leap_give_the_same_rows(world: Path, server: Path, at_once: dict) -> None:

@@ -27,7 +27,8 @@ UPSERTED = {
     "collateral": ("collateral_number",),
     "guarantee": ("guarantee_number",),
 }
-REGISTER_OF = {"plot": "plot", "land": "plot", "receipt": "receipt", "machine": "equipment", "equipment": "equipment"}
+# By kind of security: how its own register writes the number.
+REGISTERS = {"plot": ("DK", "plot"), "machine": ("EQ", "equipment"), "receipt": ("WR", "receipt")}
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, world: Path) -> None:
@@ -163,19 +164,17 @@ def _loans() -> str:
 def _collateral() -> str:
     """Security by the number under which its own register holds it, never by the economy's."""
     registers = " ".join(
-        f"when kind = '{kind}' then numbered('', regexp_extract(object, '[0-9]+$')::BIGINT, '{register}')"
-        for kind, register in REGISTER_OF.items()
+        f"when kind = '{kind}' then numbered('{prefix}', object::BIGINT, '{register}')"
+        for kind, (prefix, register) in REGISTERS.items()
     )
-    shown = f"""case when not regexp_matches(object, '^([a-z_]+:)?[0-9]+$') then object {registers}
-        when kind = 'invoice' then (select any_value(invoice_number) from invoice_of
-            where invoice_id = regexp_extract(object, '[0-9]+$')::BIGINT) end"""
+    shown = f"case when not regexp_full_match(object, '[0-9]+') then object {registers} else object end"
     common = f"numbered('CL', collateral_id, 'collateral'), loan_number, kind, {shown}, value_fen, from_on"
     return f"""
-    select {common}, null, office_time(from_on, collateral_id, 'collateral')
+    select {common}, null, office_time(greatest(from_on, started_on), collateral_id, 'collateral')
     from collateral join our_loan using (loan_id)
     union all
     select {common}, to_on, greatest(office_time(to_on, collateral_id, 'release'),
-        office_time(from_on, collateral_id, 'collateral') + interval 1 second)
+        office_time(greatest(from_on, started_on), collateral_id, 'collateral') + interval 1 second)
     from collateral join our_loan using (loan_id) where to_on is not null"""
 
 
@@ -183,9 +182,10 @@ def _guarantees() -> str:
     """Versions at the signing, at the call, and at the end."""
     common = "numbered('GT', guarantee_id, 'guarantee'), loan_number, customer_number, amount_fen, from_on"
     joined = """(select g.* from guarantee g semi join our_loan using (loan_id)) g
-        join (select loan_id, loan_number from our_loan) using (loan_id)
+        join (select loan_id, loan_number, started_on from our_loan) using (loan_id)
         join client on client.firm_id = guarantor_id"""
-    start = "greatest(office_time(from_on, guarantee_id, 'guarantee'), office_time(since, client.firm_id, 'client'))"
+    start = """greatest(office_time(greatest(from_on, started_on), guarantee_id, 'guarantee'),
+        office_time(since, client.firm_id, 'client'))"""
     return f"""
     select {common}, null, null, null, {start} from {joined}
     union all

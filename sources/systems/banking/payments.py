@@ -13,6 +13,7 @@ import duckdb
 
 from sources.economy.schema import FIRST_BANK, GOVERNMENT, HOUSEHOLDS, PRIVATE_LENDERS, REST_OF_WORLD
 from sources.systems.projection import first_day, make_subjects
+from sources.systems.world import files
 
 LATE_SHARE = 0.02  # of payments are booked days after their value date
 LATE_DAYS = 9  # at most
@@ -63,7 +64,15 @@ def prepare(connection: duckdb.DuckDBPyConnection, world: Path) -> None:
         create temp table own_loan as
         select loan_id, 'LN' || lpad(own_number(loan_id, 'loan')::VARCHAR, 13, '0') as loan_number
         from loan where bank_id = {FIRST_BANK};
-        create temp table first_of as select date '{start}' as day""")
+        create temp table first_of as select date '{start}' as day;
+        create temp table carried as
+        select firm_id, cash_fen from {_eve(world)} where day = date '{start}' - 1""")
+
+
+def _eve(world: Path) -> str:
+    """The one look at a table of the truth: a bank knows what its accounts held on the eve of the first day."""
+    found = files(world, "firm_day")
+    return f"read_parquet('{found}')" if found else "(select 0 as firm_id, 0 as cash_fen, null::DATE as day)"
 
 
 def select(connection: duckdb.DuckDBPyConnection, first: dt.date, last: dt.date) -> dict[str, str]:
@@ -99,11 +108,11 @@ def _accounts(between: str) -> str:
             as certificate_kind,
         coalesce(uscc, registration_number) as certificate_number, address, phone, opened_on,
         if(closed_on <= version.day, greatest(closed_on, opened_on), null) as closed_on,
-        office_time(version.day, firm_id, 'account') as updated_at
-    from version where updated_at {between}
+        coalesce(cash_fen, 0), office_time(version.day, firm_id, 'account') as updated_at
+    from version left join carried using (firm_id) where updated_at {between}
     union all
     select account_number, holder_kind, null, name, if(uscc is null, null, 'uscc'), uscc, null, null, first_of.day,
-        null, first_of.day::TIMESTAMP
+        null, null, first_of.day::TIMESTAMP
     from opened, first_of where first_of.day::TIMESTAMP {between}"""
 
 

@@ -22,6 +22,7 @@ create table payments.account (
     phone text,
     opened_on date not null,
     closed_on date check (closed_on >= opened_on),
+    carried_fen bigint,
     updated_at timestamp not null,
     check ((holder_kind = 'enterprise') = (client_number is not null)),
     check ((certificate_kind is null) = (certificate_number is null))
@@ -29,6 +30,8 @@ create table payments.account (
 comment on table payments.account is 'One row an account, as it stands now; changes show by updated_at';
 comment on column payments.account.name is 'Holder as the bank has it; a rename arrives late, persons are masked';
 comment on column payments.account.client_number is 'The bank''s own number of an enterprise; null for others';
+comment on column payments.account.carried_fen is
+    'Balance when these records begin, before the first turnover of account_day; only for enterprises';
 create index account_updated_at on payments.account (updated_at);
 create index account_client_number on payments.account (client_number);
 
@@ -67,6 +70,13 @@ create table payments.account_day (
 comment on table payments.account_day is 'Turnover of an account by the day of booking, made at the day''s end';
 comment on column payments.account_day.debit_fen is 'Booked out of the account';
 comment on column payments.account_day.credit_fen is 'Booked into the account';
+
+create view payments.account_balance as
+select account_number, day,
+    carried_fen + sum(credit_fen - debit_fen) over (partition by account_number order by day) as balance_fen
+from payments.account_day join payments.account using (account_number)
+where holder_kind = 'enterprise';
+comment on view payments.account_balance is 'Closing balance of an enterprise''s account on each day with a booking';
 
 create table payments.pos_settlement (
     terminal_number text not null,

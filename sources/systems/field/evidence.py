@@ -138,7 +138,7 @@ def _leases(first: dt.date, last: dt.date) -> str:
 def _scenes(first: dt.date, last: dt.date) -> str:
     low, high = SCENE_DAYS
     return f"""
-    select 'PL' || lpad(own_number(plot_id, 'plot')::VARCHAR, 13, '0') as plot_number, observed_on,
+    select 'DK' || lpad(own_number(plot_id, 'plot')::VARCHAR, 13, '0') as plot_number, observed_on,
         round(sensed_area_mu::DOUBLE, 2) as sensed_area_mu, round(vegetation_index::DOUBLE, 4) as vegetation_index,
         round(cloud_ratio::DOUBLE, 3) as cloud_ratio, crop_guess, observed_on + {low}
             + floor({high - low + 1} * noise(epoch(observed_on), 'scene'))::INTEGER as arrives_on
