@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 import traceback
 from collections.abc import Callable
@@ -79,14 +80,7 @@ def up(world: Path | None, home: Path | None, systems: str | None, today: dateti
 
 
 def _prepare(home: Path, world: Path, names: list[str], today: datetime | None) -> None:
-    """Sets the clock and loads what is missing; refuses to change the world under running systems."""
-    other = Clock(home).exists() and Clock(home).read().world != str(world)
-    if other and (running := _running(home)):
-        raise SourcesError(
-            f"systems of another world are running here: {', '.join(running)}",
-            where=str(home),
-            remedy="vinelake sources down, then this again; or choose another folder with --home",
-        )
+    """Sets the clock and loads what is missing."""
     Clock(home).start(world, today.date() if today else None)
     for name in names:
         _timed(f"{name}: loaded", lambda name=name: registry.system(name).load(home, world), quiet_below=2)
@@ -101,6 +95,20 @@ def down(home: Path | None) -> None:
     files = sorted((home / "run").glob("*.json"), key=lambda file: order.get(file.stem.split("-")[0], 99), reverse=True)
     stopped = [file.stem for file in files if stop_noted(file)]
     click.echo(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+@sources.command()
+@_home_option
+@click.confirmation_option(prompt="Remove all state of the source systems, secrets and logs too?")
+def clear(home: Path | None) -> None:
+    """Remove the systems' state, so that another world can be loaded; the world itself stays."""
+    home = _home(home)
+    if running := _running(home):
+        raise SourcesError(f"still running: {', '.join(running)}", remedy="vinelake sources down")
+    for name in (*registry.NAMES, "run", "logs", "clock.json", "clock.lock"):
+        path = home / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    click.echo(f"{home} holds no systems any more")
 
 
 @sources.command()

@@ -7,11 +7,12 @@ A world is generated to its last day at once. The systems show only what had bee
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -22,12 +23,13 @@ DAYS_LEFT_AT_START = 30  # a new clock stands this long before the world's end, 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the clock says: the world it belongs to, its first and last day, and today."""
+    """What the clock says: the world it belongs to, its first and last day, today, and the world's digest."""
 
     world: str
     first_day: date
     last_day: date
     today: date
+    fingerprint: str
 
 
 class Clock:
@@ -62,17 +64,24 @@ class Clock:
     def start(self, world: Path, today: date | None = None) -> Reading:
         """Sets the clock of a world: at `today`, or some weeks before the world's end; a set clock only goes on."""
         first, last = world_days(world)
+        mark = fingerprint(world)
         with self._alone():
-            if self.exists() and self.read().world == str(world):
-                kept = self.read().today
-                if today is not None and today < kept:
-                    raise SourcesError(f"the clock stands at {kept} and does not go back to {today}")
-                chosen = kept if today is None else today
+            if self.exists():
+                held = self.read()
+                if held.fingerprint != mark:
+                    raise SourcesError(
+                        f"this state folder holds another world, {held.world}, generated with other content",
+                        where=str(self.file.parent),
+                        remedy="choose another folder with --home, or empty this one: vinelake sources clear",
+                    )
+                if today is not None and today < held.today:
+                    raise SourcesError(f"the clock stands at {held.today} and does not go back to {today}")
+                chosen = today or held.today
             else:
                 chosen = today or max(first, last - timedelta(days=DAYS_LEFT_AT_START))
             if not first <= chosen <= last:
                 raise SourcesError(f"{chosen} is outside this world, which runs from {first} to {last}")
-            self._write(Reading(str(world), first, last, chosen))
+            self._write(Reading(str(world), first, last, chosen, mark))
         return self.read()
 
     def advance(self, days: int) -> Reading:
@@ -84,7 +93,7 @@ class Clock:
             if now.today == now.last_day:
                 raise SourcesError(f"the world ends on {now.last_day}; there is no later day to advance to")
             today = min(now.last_day, now.today + timedelta(days=days))
-            self._write(Reading(now.world, now.first_day, now.last_day, today))
+            self._write(replace(now, today=today))
         return self.read()
 
     def _write(self, reading: Reading) -> None:
@@ -114,6 +123,12 @@ def world_days(world: Path) -> tuple[date, date]:
         ) from error
 
 
+def fingerprint(world: Path) -> str:
+    """Tells one generated world from another, and from the same folder generated anew."""
+    return hashlib.sha256((world / "world.json").read_bytes()).hexdigest()
+
+
 def _parse(text: str) -> Reading:
     note = json.loads(text)
-    return Reading(note["world"], *(date.fromisoformat(note[name]) for name in ("first_day", "last_day", "today")))
+    days = (date.fromisoformat(note[name]) for name in ("first_day", "last_day", "today"))
+    return Reading(note["world"], *days, note["fingerprint"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from sources.economy.schema import TABLES
+from sources.systems.clock import fingerprint as fingerprint
 
 
 def connect(memory_mb: int = 1500, threads: int = 2, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
@@ -46,11 +47,6 @@ def define_views(database: duckdb.DuckDBPyConnection, world: Path, tables: list[
 def world_seed(world: Path) -> int:
     """The seed of a world, from which the systems' keys follow."""
     return int(json.loads((world / "world.json").read_text()).get("seed", 0))
-
-
-def fingerprint(world: Path) -> str:
-    """Tells one generated world from another, and from the same folder generated anew."""
-    return hashlib.sha256((world / "world.json").read_bytes()).hexdigest()
 
 
 def code_digest(folder: Path, *names: str) -> str:

@@ -142,12 +142,23 @@ def test_after_a_load_the_world_need_not_be_named(sources: Command, world: Path)
     assert state(sources)["market"]["status"] == "up"
 
 
-def test_the_world_is_not_changed_under_running_systems(sources: Command, world: Path, tmp_path: Path) -> None:
+def test_another_world_needs_an_empty_folder(
+    sources: Command, world: Path, tmp_path: Path, env: dict[str, str]
+) -> None:
     sources("up", "--world", str(world), "--systems", "market")
     other = shutil.copytree(world, tmp_path / "other")
+    assert "1 processes serve" in sources("up", "--world", str(other), "--systems", "market").stdout
+    (other / "world.json").write_text((other / "world.json").read_text().replace('"seed": 7', '"seed": 8'))
     refused = sources("up", "--world", str(other), "--systems", "market", check=False)
     assert refused.returncode == 1
-    assert "another world are running here: market" in refused.stderr
+    assert "holds another world" in refused.stderr
+    assert "still running: market" in sources("clear", "--yes", check=False).stderr
+    sources("down")
+    kept = Path(env["SOURCES_HOME"]) / "not_ours.csv"
+    kept.write_text("x")
+    sources("clear", "--yes")
+    assert list(kept.parent.iterdir()) == [kept]
+    sources("up", "--world", str(other), "--systems", "market")
 
 
 def test_a_folder_without_a_world_is_refused_in_words(sources: Command, tmp_path: Path) -> None:
