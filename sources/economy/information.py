@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from sources.economy import bound, learner, reference
@@ -39,15 +40,26 @@ def realised(world: Path, at: date, firms: np.ndarray) -> np.ndarray:
     return np.isin(firms, rows["firm_id"])
 
 
+def hidden_state(world: Path, at: date, firms: np.ndarray) -> pd.DataFrame | None:
+    """What only the world knows of each firm at the fork, in the order of `firms`; None when it was not written."""
+    file = world / f"fork-{at:%Y-%m-%d}-state.parquet"
+    if not file.exists():
+        return None
+    frame = pd.read_parquet(file).set_index("firm_id").reindex(firms)
+    return frame.drop(columns="at_risk", errors="ignore").astype(float)
+
+
 def study(world: Path, at: date, train: str = "futures", repeats: int = 200) -> dict:
     """The bound and the learners of a forked world, ready for `bound-<date>.json`; train: futures or realised."""
     firms, default = read_fork(world, at)
     happened = realised(world, at, firms)
     with threadpool_limits(1):
         best = bound.bound(default, repeats)
-    learned = learner.compare(
-        reference.features(world, at, firms), default, happened if train == "realised" else None, repeats
-    )
+    blocks = reference.features(world, at, firms)
+    hidden = hidden_state(world, at, firms)
+    if hidden is not None:
+        blocks["hidden"] = hidden
+    learned = learner.compare(blocks, default, happened if train == "realised" else None, repeats)
     return {
         "at": f"{at:%Y-%m-%d}",
         "trained_on": train,

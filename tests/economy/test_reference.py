@@ -179,7 +179,13 @@ def test_the_command_reads_a_fork_and_leaves_its_report(tmp_path):
     assert result.exit_code == 0, result.output
     assert "statements" in result.output
     assert (world / f"bound-{AT}.json").exists()
+    pd.DataFrame({"firm_id": np.arange(80), "at_risk": True, "secret": chance}).to_parquet(
+        world / f"fork-{AT}-state.parquet"
+    )
     found = information.study(world, AT, repeats=5)
+    hidden = next(item for item in found["learners"] if item["block"] == "hidden")
+    assert hidden["features"] == 1
+    assert hidden["auc"] > 0.7  # the state tells both groups of PD apart
     assert found["realised"]["defaults"] == 1
     assert found["bound"]["firms"] == 80
 
