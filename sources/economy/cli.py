@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sources.economy import commands
+from sources.economy import commands, leads
 
 
 @click.group()
@@ -64,3 +64,6 @@ def fork(folder: Path, at, futures: int) -> None:
             raise click.ClickException(str(error)) from error
     click.echo(f"{folder}/fork-{at.date()}.parquet: {found['at_risk']} of {found['firms']} firms at risk, "
                f"{futures} futures, mean default rate {found['mean_pd']:.2%}")  # fmt: skip
+
+
+economy.add_command(leads.leads)

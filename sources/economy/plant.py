@@ -40,6 +40,7 @@ ALWAYS = 2**30
 RING_EPISODES = 3  # a ring comes back before each round of loans
 ROUNDS = 4  # times the same money goes around in a month
 COMMISSION = 0.004
+CIRCLES_TIED = 1.4  # planned circles per wanted one: some never guarantee each other
 LOAN_TAKERS = 2.6  # planned diverters per wanted one: not every firm gets a loan
 
 TRANSFER_CHANNEL, POS_CHANNEL, PAYROLL_CHANNEL = (CHANNELS.index(c) for c in ("transfer", "pos", "payroll"))
@@ -221,9 +222,9 @@ def _second_runs(drafts: _Drafts, able: np.ndarray) -> None:
 
 def _understated_sales(drafts: _Drafts) -> None:
     """Merchants that declare a part of their sales; those who know the rule leave only sales without invoice out."""
-    population, rng = drafts.population, drafts.rng
+    rng = drafts.rng
     able = drafts.able(RETAILER, DEALER, MERCHANT)
-    able = able[~population.tax_exempt[able]]
+    able = able[~drafts.population.tax_exempt[able]]
     for planted_id, row in drafts.add("understated_sales", drafts.draw("understated_sales", able, drafts.wanted)):
         share = rng.uniform(0.6, 0.75) if row["knows_rule"] else rng.uniform(0.35, 0.6)
         drafts.shave(planted_id, row, "vat", share)
@@ -241,7 +242,7 @@ def _understated_heads(drafts: _Drafts) -> None:
 
 def _collectors(drafts: _Drafts) -> None:
     """Honest: a co-operative or market takes its members' money at its terminal and passes it on within the week."""
-    population, rng = drafts.population, drafts.rng
+    rng = drafts.rng
     able = drafts.able(RETAILER, MERCHANT)
     windows = drafts.draw("understated_sales", able, drafts.alike, dishonest=False)
     for planted_id, row in drafts.add("understated_sales", windows, True):
@@ -280,7 +281,7 @@ def _diverted_loans(drafts: _Drafts) -> None:
     able = drafts.able(MANUFACTURER, MERCHANT, DEALER, RETAILER, FARM)
     able = np.setdiff1d(able, [f for row in drafts.episodes if row["look_alike"] for f in row["firm_ids"]])
     weight = np.exp(-4.0 * population.honesty[able])
-    size = min(round(drafts.wanted * LOAN_TAKERS), len(able))
+    size = min(max(round(drafts.wanted * LOAN_TAKERS), 1), len(able))
     firms = rng.choice(able, size, replace=False, p=weight / weight.sum())
     windows = [(np.array([f]), max(int(population.founded[f]), 0), drafts.calendar.days - 1) for f in firms]
     for planted_id, row in drafts.add("diverted_loan", windows):
@@ -292,7 +293,7 @@ def _guarantee_circles(drafts: _Drafts) -> None:
     """Some circles of mutual guarantees are kin under different names: their owners share a home."""
     population, rng = drafts.population, drafts.rng
     circles = np.unique(population.circle[population.circle >= 0])
-    circles = rng.permutation(circles)[: max(drafts.wanted, 1)]
+    circles = rng.permutation(circles)[: round(drafts.wanted * CIRCLES_TIED)]
     windows = []
     for circle in circles:
         firms = np.flatnonzero(population.circle == circle)[: KIND["guarantee_circle"].group[1]]

@@ -94,10 +94,11 @@ where e.kind = '{kind}' group by 1, 2
 
 DECLARED = """
 with receipts as (
-    select firm_id, date_trunc('quarter', day)::date as quarter, sum(amount_fen) / 1.13 as fen from pos_day group by 1, 2
+    select firm_id, date_trunc('quarter', day)::date as quarter, sum(amount_fen) / 1.13 as fen
+    from pos_day group by 1, 2
 ), sold as (
     select seller_id as firm_id, date_trunc('quarter', issued_on)::date as quarter, sum(amount_fen) as fen
-    from invoice where voided_on is null group by 1, 2
+    from invoice where voided_on is null and buyer_id >= 0 group by 1, 2
 ), bought as (
     select buyer_id as firm_id, date_trunc('quarter', issued_on)::date as quarter, sum(amount_fen) as fen
     from invoice where voided_on is null group by 1, 2
@@ -106,7 +107,8 @@ with receipts as (
     from tax_return group by 1, 2
 )
 select e.planted_id, e.look_alike, e.knows_rule,
-    sum(receipts.fen) / sum(declared.fen) as receipts_ratio, sum(sold.fen) / sum(declared.fen) as invoices_ratio,
+    (coalesce(sum(receipts.fen), 0) + coalesce(sum(sold.fen), 0)) / sum(declared.fen) as taken_ratio,
+    sum(sold.fen) / sum(declared.fen) as invoices_ratio,
     sum(bought.fen) / sum(declared.fen) as purchases_ratio
 from ({episodes}) e join declared on declared.firm_id = e.firm_id
     and declared.quarter between e.from_on - 20 and e.to_on - 60
@@ -120,12 +122,14 @@ HEADS = """
 with month as (
     select s.firm_id, s.period, s.insured, r.headcount, o.units
     from social_insurance s
-    left join (select firm_id, period, sum(headcount) as headcount from payroll_run group by 1, 2) r using (firm_id, period)
+    left join (select firm_id, period, sum(headcount) as headcount from payroll_run group by 1, 2) r
+        using (firm_id, period)
     left join (select firm_id, date_trunc('month', day)::date as period, sum(energy_kwh) as units
                from electricity group by 1, 2) o using (firm_id, period)
 )
 select e.planted_id, e.look_alike, e.knows_rule, avg(month.headcount / month.insured) as payroll_ratio,
-    (select avg(v.staff_seen) from branch_visit v where v.firm_id = e.firm_id and v.visited_on between e.from_on and e.to_on)
+    (select avg(v.staff_seen) from branch_visit v
+     where v.firm_id = e.firm_id and v.visited_on between e.from_on and e.to_on)
         / avg(month.insured) as seen_ratio,
     avg(month.headcount) / (select avg(v.staff_seen) from branch_visit v
         where v.firm_id = e.firm_id and v.visited_on between e.from_on and e.to_on) as payroll_seen_ratio
@@ -225,7 +229,8 @@ select e.planted_id, e.look_alike, e.knows_rule, a.lot_code = b.lot_code as same
      where x.receipt_id = a.receipt_id and y.receipt_id = b.receipt_id and sensor = 'volume_m3') as same_readings
 from ({episodes}) e join warehouse_receipt a on a.owner_id = e.firm_id and a.issued_on = e.from_on::date
 join warehouse_receipt b on b.owner_id = a.owner_id and b.receipt_id <> a.receipt_id
-    and b.issued_on between a.issued_on and a.issued_on + 3 and (b.issued_on > a.issued_on or b.receipt_id > a.receipt_id)
+    and b.issued_on between a.issued_on and a.issued_on + 3
+    and (b.issued_on > a.issued_on or b.receipt_id > a.receipt_id)
     and b.released_on = a.released_on
 where e.kind = '{kind}'
 """
@@ -262,7 +267,8 @@ where e.kind = '{kind}' group by 1, 2, 3
 
 STOCK = """
 with reported as (select firm_id, day, finished_units from production_day)
-select e.planted_id, e.look_alike, e.knows_rule, avg(v.stock_seen_units / greatest(r.finished_units, 1.0)) as seen_ratio,
+select e.planted_id, e.look_alike, e.knows_rule,
+    avg(v.stock_seen_units / greatest(r.finished_units, 1.0)) as seen_ratio,
     (select max(s.stock_fen / s2.stock_fen::double) from statement s join statement s2 using (firm_id)
      where s.firm_id = e.firm_id and s.year = year(e.from_on + 90) and s2.year <> s.year) as statement_ratio
 from ({episodes}) e join branch_visit v on v.firm_id = e.firm_id and v.visited_on between e.from_on and e.to_on
@@ -310,7 +316,8 @@ group by 1, 2
 
 APPLICANTS = """
 with who as (
-    select e.planted_id, e.look_alike, e.knows_rule, e.firm_id, e.from_on, p.device_id, p.phone, f.address, f.phone as own
+    select e.planted_id, e.look_alike, e.knows_rule, e.firm_id, e.from_on,
+        p.device_id, f.address
     from ({episodes}) e join firm f using (firm_id) join person p on p.person_id = f.legal_person_id
     where e.kind = '{kind}'
 )

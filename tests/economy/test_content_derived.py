@@ -53,7 +53,8 @@ def test_same_seed_same_rows(made, tmp_path):
 
 def test_every_derived_table_has_rows(made):
     data, _ = made
-    wanted = """firm_change payroll_run pos_day equipment equipment_hour production_day warehouse_receipt warehouse_sensor
+    wanted = """firm_change payroll_run pos_day equipment equipment_hour production_day warehouse_receipt
+        warehouse_sensor
         tax_return social_insurance housing_fund customs_declaration penalty electricity water gas environment
         land_plot remote_sensing branch_visit statement collateral identity_map department_subject planted"""
     for name in wanted.split():
@@ -108,7 +109,8 @@ def test_energy_covers_the_machines_and_follows_output(rows):
 def test_telemetry_adds_up_to_the_days_output(made, rows):
     data, _ = made
     frame = rows("""
-        select m.firm_id, date_trunc('month', hour_at)::date as month, sum(output_units) as units, any_value(h.planted_id) as lie
+        select m.firm_id, date_trunc('month', hour_at)::date as month, sum(output_units) as units,
+            any_value(h.planted_id) as lie
         from {equipment_hour} h join {equipment} m using (equipment_id)
         where m.installed_on < date '2019-01-01' group by 1, 2""")
     machines_of = rows("select firm_id, count(*) as n from {equipment} group by 1").set_index("firm_id")["n"]

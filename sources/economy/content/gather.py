@@ -10,8 +10,10 @@ import pyarrow.compute as pc
 from sources.economy.content.facts import Facts, Lies
 from sources.economy.interface import WorldData
 
-INVOICE_COLUMNS = ["invoice_id", "invoice_number", "seller_id", "buyer_id", "good", "issued_on", "amount_fen", "tax_fen",
-                   "total_fen", "voided_on", "red_of_id", "delivery_id", "due_on", "settled_on", "planted_id"]  # fmt: skip
+INVOICE_COLUMNS = [
+    "invoice_id", "invoice_number", "seller_id", "buyer_id", "good", "issued_on", "amount_fen", "tax_fen", "total_fen",
+    "voided_on", "red_of_id", "delivery_id", "due_on", "settled_on", "planted_id",
+]  # fmt: skip
 
 
 def read(world: WorldData, name: str, columns: list[str] | None = None) -> pd.DataFrame:

@@ -15,10 +15,8 @@ import pandas as pd
 CODE_REFORM = np.datetime64("2015-10-01")  # three certificates in one: from here the credit code is the tax number
 
 # Characters that clerks mix up (same sound or shape), and old forms still found on plates and in archives.
-MISTYPED = {"鑫": "新", "兴": "星", "宏": "红", "华": "化", "永": "咏", "盛": "胜", "诚": "城", "通": "同", "达": "大",
-            "德": "得", "源": "原", "泰": "太", "海": "每", "丰": "峰", "利": "力", "金": "全", "嘉": "佳", "昌": "吕"}  # fmt: skip
-TRADITIONAL = {"华": "華", "东": "東", "国": "國", "丰": "豐", "兴": "興", "达": "達", "广": "廣", "长": "長", "龙": "龍",
-               "贸": "貿", "业": "業", "厂": "廠", "车": "車", "钢": "鋼", "农": "農", "纺": "紡", "织": "織", "电": "電"}  # fmt: skip
+MISTYPED = dict(zip("鑫兴宏华永盛诚通达德源泰海丰利金嘉昌", "新星红化咏胜城同大得原太每峰力全佳吕", strict=True))
+TRADITIONAL = dict(zip("华东国丰兴达广长龙贸业厂车钢农纺织电", "華東國豐興達廣長龍貿業廠車鋼農紡織電", strict=True))
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def subjects(
     `member[department]` says which firms the department knows; `changes` is `firm_change` with its true dates.
     """
     held, truth = [], []
-    renames = {f: g for f, g in changes[changes["kind"] == "renamed"].groupby("firm_id")}
+    renames = dict(iter(changes[changes["kind"] == "renamed"].groupby("firm_id")))
     merged = {row.firm_id: row for row in changes[changes["kind"] == "merged_into"].itertuples()}
     for department in DEPARTMENTS:
         stream = rng.spawn(1)[0]

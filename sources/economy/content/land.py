@@ -72,7 +72,8 @@ def plots(facts: Facts, rng: np.random.Generator) -> pd.DataFrame:
         area = 0.12 * staff[firm] * rng.lognormal(0, 0.4)
         for year in years:
             rows.append((number, firm, year, "industrial", None, area, area, None, at[0], at[1], area, -1))
-    columns = "plot_id firm_id year use crop claimed_area_mu registered_area_mu mortgaged_on latitude longitude true_area_mu planted_id"
+    names = "plot_id firm_id year use crop claimed_area_mu registered_area_mu mortgaged_on latitude longitude"
+    columns = f"{names} true_area_mu planted_id"
     frame = pd.DataFrame(rows, columns=columns.split())
     frame["plot_id"] = frame["plot_id"].map(dict(enumerate(rng.permutation(number) + 1, 1)))
     area = ["claimed_area_mu", "registered_area_mu", "true_area_mu"]

@@ -15,6 +15,8 @@ from sources.economy.schema import FIRST_BANK
 SUES_AFTER_DAYS = 120  # past the due date, at least
 SUES_RATIO = 0.22  # of suppliers unpaid that long
 LEAST_CLAIM_FEN = 2_000_000
+CLAIM = ["plaintiff_id", "defendant_id", "kind", "filed_on", "amount_fen", "settled_on"]
+FINE = ["firm_id", "department", "decided_on", "kind", "amount_fen"]
 POLLUTANTS = {"17": "COD", "13": "COD", "14": "COD", "22": "COD", "26": "VOC", "30": "dust", "31": "SO2", "32": "SO2",
               "33": "VOC", "36": "VOC"}  # fmt: skip
 
@@ -22,7 +24,7 @@ POLLUTANTS = {"17": "COD", "13": "COD", "14": "COD", "22": "COD", "26": "VOC", "
 def court_cases(facts: Facts, invoices: pd.DataFrame, defaults: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """`court_case`: suppliers sue over unpaid invoices (grouped by pair), banks over defaults, a few over labour."""
     rows = [*_suppliers(facts, invoices, rng), *_banks(facts, defaults, rng), *_labour(facts, rng)]
-    frame = pd.DataFrame(rows, columns="plaintiff_id defendant_id kind filed_on amount_fen settled_on".split())
+    frame = pd.DataFrame(rows, columns=CLAIM)
     if frame.empty:
         return frame
     judged = frame["filed_on"].to_numpy("datetime64[D]") + rng.integers(40, 170, len(frame))
@@ -132,7 +134,7 @@ def penalties(facts: Facts, environment: pd.DataFrame, rng: np.random.Generator)
         department, kind = kinds[int(rng.integers(len(kinds)))]
         decided = facts.first_days()[m] + int(rng.integers(0, 28))
         rows.append((firm, department, decided, kind, int(rng.integers(2, 60)) * 100_000))
-    frame = pd.DataFrame(rows, columns="firm_id department decided_on kind amount_fen".split())
+    frame = pd.DataFrame(rows, columns=FINE)
     frame = frame[frame["decided_on"].to_numpy("datetime64[D]") <= facts.days[-1]].reset_index(drop=True)
     frame.insert(0, "penalty_id", rng.permutation(len(frame)) + 1)
     frame["published_on"] = frame["decided_on"].to_numpy("datetime64[D]") + rng.integers(7, 20, len(frame))

@@ -62,7 +62,7 @@ def equipment(facts: Facts, unit_kwh: Array, rng: np.random.Generator) -> pd.Dat
 
 
 def shifts(utilisation: Array) -> Array:
-    """(…, 24) share of a day's output by hour: one shift below 0.45 utilisation, two below 0.8, else around the clock."""
+    """(…, 24) share of a day's output by hour: one shift below 0.45 utilisation, two below 0.8, else three."""
     hour = np.arange(24)
     one = ((hour >= 8) & (hour < 18) & (hour != 12)).astype(np.float32)
     two = ((hour >= 7) & (hour < 23) & (hour != 12)).astype(np.float32)
@@ -72,7 +72,7 @@ def shifts(utilisation: Array) -> Array:
 
 
 def hours(facts: Facts, machines: pd.DataFrame, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
-    """`equipment_hour` month by month; output of a firm's machines and day adds up to its true output (unless spoofed)."""
+    """`equipment_hour` month by month; a firm's machines and day add up to its true output (unless spoofed)."""
     if machines.empty:
         return
     owner = machines["firm_id"].to_numpy(int)

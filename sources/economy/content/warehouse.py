@@ -77,10 +77,7 @@ def _store(facts: Facts, lots: Lots, owner: int, day: int, operator: int, lie, r
     """Adds one stored lot (two receipts for one that is written twice or split)."""
     held = max(int(facts.day["finished_units"][day, owner]), 5)
     count = max(3, int(held * rng.uniform(0.2, 0.5)))
-    if lie is not None:
-        days = int((lie.to_on - lie.from_on).days)
-    else:
-        days = int(rng.integers(*STORED_DAYS))
+    days = int(rng.integers(*STORED_DAYS)) if lie is None else int((lie.to_on - lie.from_on).days)
     kind = "honest" if lie is None else lie.kind + ("_alike" if lie.look_alike else "")
     lot = {
         "warehouse_id": operator,
@@ -116,7 +113,7 @@ def _store(facts: Facts, lots: Lots, owner: int, day: int, operator: int, lie, r
 
 def _pledge(facts: Facts, lot: pd.DataFrame, lenders: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """The bank that holds each receipt: one of the owner's lenders at the time; twins are held by different ones."""
-    banks_of = {f: g for f, g in lenders.groupby("firm_id")}
+    banks_of = dict(iter(lenders.groupby("firm_id")))
     everyone = np.unique(lenders["bank_id"]) if len(lenders) else np.array([-100, -101])
     pledged, first_holder = [], {}
     for row in lot.itertuples():

@@ -105,7 +105,7 @@ def _pledgers(facts: Facts) -> np.ndarray:
 
 
 def put(world: WorldData, name: str, frame: pd.DataFrame) -> None:
-    """Writes the columns that the table has; −1 in `planted_id` means none, as does NaN in a float and NaT in a date."""
+    """Writes the columns that the table has; −1 in `planted_id` means none, as do NaN and NaT."""
     if frame is None or frame.empty:
         return
     world.writer.write(name, arrow(name, frame))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sources.economy.content.facts import Facts
-from sources.economy.planted.catalogue import KIND, LOOK_ALIKES_AT_STANDARD, episodes_wanted
+from sources.economy.planted.catalogue import AT_STANDARD_AFTER, KIND, LOOK_ALIKES_AT_STANDARD, episodes_wanted
 from sources.economy.planted.choose import draw_windows, numbered, rows
 
 
@@ -21,7 +21,7 @@ def choose(facts: Facts, able: dict[str, np.ndarray], planned: pd.DataFrame, rng
     """
     years = len(facts.days) / 365.25
     firms = int(facts.day["active"][0].sum())
-    wanted, alike = episodes_wanted(firms, years), episodes_wanted(firms, years, LOOK_ALIKES_AT_STANDARD)
+    wanted, alike = (episodes_wanted(firms, years, n) for n in (AT_STANDARD_AFTER, LOOK_ALIKES_AT_STANDARD))
     first, last = facts.alive()
     honesty = facts.firm["honesty"].to_numpy(float)
     out: list[dict] = []
@@ -60,20 +60,25 @@ def _whole_years(facts: Facts, windows):
     return out
 
 
-def double_financed(facts: Facts, pairs: dict[int, list[tuple[int, int]]], loans: pd.DataFrame, rng) -> list[dict]:
-    """Episodes at firms with two lenders at once: from the second loan on, for the second loan's life."""
+def double_financed(
+    facts: Facts, pairs: dict[int, list[tuple[int, int]]], loans: pd.DataFrame, liars: set[int], honest: set[int], rng
+) -> list[dict]:
+    """Episodes at firms with two lenders at once: from the second loan on, for the second loan's life.
+
+    `liars` cannot look alike, `honest` (who look alike elsewhere) cannot lie.
+    """
     kind = KIND["double_financed_receivable"]
     years, count = len(facts.days) / 365.25, int(facts.day["active"][0].sum())
-    wanted, alike = episodes_wanted(count, years), episodes_wanted(count, years, LOOK_ALIKES_AT_STANDARD)
-    firms = np.array(sorted(pairs), int)
+    wanted, alike = (episodes_wanted(count, years, n) for n in (AT_STANDARD_AFTER, LOOK_ALIKES_AT_STANDARD))
+    firms = np.array(sorted(set(pairs) - honest), int)
     if not len(firms):
         return []
     weight = np.exp(-4.0 * facts.firm["honesty"].to_numpy(float)[firms])
     order = rng.choice(firms, min(len(firms), wanted), replace=False, p=weight / weight.sum())
-    spare = np.setdiff1d(firms, order)
-    honest = rng.choice(spare, min(len(spare), alike), replace=False) if len(spare) else spare
+    spare = np.setdiff1d(firms, [*order, *sorted(liars)]).astype(int)
+    others = rng.choice(spare, min(len(spare), alike), replace=False) if len(spare) else spare
     out = []
-    for look_alike, chosen in ((False, order), (True, honest)):
+    for look_alike, chosen in ((False, order), (True, others)):
         picked = [pairs[int(f)][int(rng.integers(len(pairs[int(f)])))] for f in chosen]
         windows = []
         for firm, (_, second) in zip(chosen, picked, strict=True):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-AT_STANDARD = 66  # planned episodes of a kind at 3,000 firms and five years, so that 60 remain after early closures
+AT_STANDARD = 78  # planned episodes of a kind at 3,000 firms and five years, so that 60 remain after early closures
+AT_STANDARD_AFTER = 66  # the same for kinds chosen after the run, among firms known to live
 STANDARD_FIRM_YEARS = 15_000
 LOOK_ALIKES_AT_STANDARD = 12
 KNOWING_RATIO = 1 / 3
@@ -43,7 +44,8 @@ KINDS = (
     ),
     Kind(
         "fake_sales", "lender on invoices",
-        ("invoice_without_delivery", "invoice_without_payment", "invoices_above_declared", "reversed_later"), ("reversed_in_one_go",),
+        ("invoice_without_delivery", "invoice_without_payment", "invoices_above_declared", "reversed_later"),
+        ("reversed_in_one_go",),
         "a season of returns: many red letters, each with goods that came back", ("reversed_later",),
         months=(3, 6), before_run=True,
     ),
@@ -62,7 +64,8 @@ KINDS = (
     Kind(
         "padded_payroll", "lender on payroll",
         ("payroll_heads_above_seen", "wages_come_back"), ("payroll_heads_above_insured",),
-        "piece wages of helpers in the high season, whom nobody insures yet", ("payroll_heads_above_insured",), before_run=True,
+        "piece wages of helpers in the high season, whom nobody insures yet", ("payroll_heads_above_insured",),
+        before_run=True,
     ),
     Kind(
         "pos_ring", "lender on receipts",
@@ -92,7 +95,8 @@ KINDS = (
     ),
     Kind(
         "secret_withdrawal", "lender on warehouse receipts",
-        ("volume_falls_before_release", "camera_falls_before_release"), ("weight_falls_before_release", "doors_at_rest_days"),
+        ("volume_falls_before_release", "camera_falls_before_release"),
+        ("weight_falls_before_release", "doors_at_rest_days"),
         "a recount of the stock: doors open, nothing leaves", ("doors_at_rest_days",), months=(3, 8),
     ),
     Kind(

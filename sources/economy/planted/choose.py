@@ -7,7 +7,7 @@ import pandas as pd
 
 from sources.economy.planted.catalogue import KNOWING_RATIO, Kind
 
-COLUMNS = "planted_id kind look_alike firm_ids from_on to_on knows_rule victim checks".split()
+COLUMNS = ["planted_id", "kind", "look_alike", "firm_ids", "from_on", "to_on", "knows_rule", "victim", "checks"]
 
 
 def draw_windows(
@@ -24,8 +24,9 @@ def draw_windows(
 ) -> list[tuple[np.ndarray, int, int]]:
     """(firms, first day, last day) of up to `count` episodes: each of firms in `able` alive over the whole window.
 
-    With `log_size` the members of a group are of about the same size. Lies fall on firms in proportion to exp(−4 honesty), look-alikes in proportion to exp(2 honesty). `alive_to` may be
-    unknown (large) before the run. Two episodes of one firm and kind never overlap.
+    Lies fall on firms in proportion to exp(−4 honesty), look-alikes in proportion to exp(2 honesty). With `log_size`
+    the members of a group are of about the same size. `alive_to` may be unknown (large) before the run. Two episodes
+    of one firm and kind never overlap.
     """
     able = np.asarray(able)
     taken: dict[int, list[tuple[int, int]]] = {}

@@ -1,4 +1,4 @@
-"""All planted episodes of a world: what the run made of the plan, what is chosen after it, and the look-alikes found."""
+"""All planted episodes of a world: what the run made of the plan, what is chosen after it, look-alikes found."""
 
 from __future__ import annotations
 
@@ -25,9 +25,17 @@ def settle(world: WorldData, facts: Facts, invoices, loans, abroad, owners) -> p
         papers = planned[planned["kind"].isin(["invoice_ring", "fake_sales"])]
         able["cooked_statement"] = np.setdiff1d(able["cooked_statement"], sorted(after.members(papers, False)))
     later = after.choose(facts, able, planned, rng)
-    later += after.double_financed(facts, security.pairs_of_lenders(loans), loans, rng)
+    liars, honest = (_firms(planned, later, look_alike) for look_alike in (False, True))
+    later += after.double_financed(facts, security.pairs_of_lenders(loans), loans, liars, honest, rng)
     later += _found(facts, planned, later, invoices, loans, guarantees, world, rng)
     return after.joined(planned, later)
+
+
+def _firms(planned: pd.DataFrame, later: list[dict], look_alike: bool) -> set[int]:
+    """Firms of lies or of look-alikes so far."""
+    return after.members(planned, look_alike) | {
+        f for r in later if r["look_alike"] == look_alike for f in r["firm_ids"]
+    }
 
 
 def _able(facts: Facts, abroad, owners: np.ndarray) -> dict[str, np.ndarray]:
@@ -72,7 +80,7 @@ def _carried_out(planned: pd.DataFrame, facts: Facts, invoices, loans, guarantee
             ok = bool(facts.day["active"][begin, firms[0]]) and min(last[firms[0]], end) - begin >= 60
         elif row["kind"] in ("padded_payroll", "pos_ring", "understated_sales"):
             calm = row["kind"] == "pos_ring" and row["look_alike"]
-            ok = calm and last[firms[0]] >= first[firms[0]] or row["planted_id"] in paid
+            ok = (calm and last[firms[0]] >= first[firms[0]]) or row["planted_id"] in paid
         elif row["kind"] == "diverted_loan":
             mine = lent[lent["planted_id"].astype("Int64") == row["planted_id"]]
             ok = len(mine) > 0
@@ -82,7 +90,8 @@ def _carried_out(planned: pd.DataFrame, facts: Facts, invoices, loans, guarantee
             inner = guarantees[guarantees["guarantor_id"].isin(firms) & guarantees["firm_id"].isin(firms)]
             ok = len(inner) >= 2
             if ok:
-                row["from_on"] = inner["from_on"].min()
+                row["from_on"] = inner["from_on"].min()  # the year in which it is tied
+                row["to_on"] = row["from_on"] + pd.Timedelta(days=365)
         elif row["kind"] == "application_ring":
             start = facts.index(row["from_on"])
             alive = [f for f in firms if facts.day["active"][start, f]]
@@ -94,10 +103,10 @@ def _carried_out(planned: pd.DataFrame, facts: Facts, invoices, loans, guarantee
 
 
 def _found(facts: Facts, planned, later, invoices, loans, guarantees, world: WorldData, rng) -> list[dict]:
-    """Honest firms that look like liars by one check: returns, loans that pay old bills, circles without kin, toll work."""
+    """Honest firms that look like liars by one check: returns, toll work, loans that pay old bills, plain circles."""
     years = len(facts.days) / 365.25
     count = episodes_wanted(int(facts.day["active"][0].sum()), years, LOOK_ALIKES_AT_STANDARD)
-    liars = {int(f) for ids in [*planned.get("firm_ids", []), *(row["firm_ids"] for row in later)] for f in ids}
+    liars = _firms(planned, later, False) | _firms(planned, later, True)
     first, last = facts.alive()
     span = np.stack([first, np.maximum(last, first)], axis=1)
     ever = (last > first).astype(float)
@@ -155,5 +164,6 @@ def _plain_circles(facts: Facts, world: WorldData, guarantees, liars: set[int], 
     for _, group in inner.groupby(circle[inner["firm_id"].astype(int)]):
         firms = np.union1d(group["guarantor_id"].astype(int), group["firm_id"].astype(int))
         if liars.isdisjoint(map(int, firms)) and len(group) >= 2 and len(windows) < count:
-            windows.append((firms, int(facts.index(group["from_on"].min())), len(facts.days) - 1))
+            start = int(facts.index(group["from_on"].min()))
+            windows.append((firms, start, min(start + 365, len(facts.days) - 1)))
     return rows(KIND["guarantee_circle"], windows, facts.days[0], True, rng)
