@@ -220,6 +220,33 @@ def test_no_id_tells_a_plant(folder):
         assert abs(rank[marked].mean() - 0.5) < 4.5 * error, name
 
 
+def test_no_classifier_finds_liars_by_the_digits_of_their_keys(folder):
+    """A tree ensemble on the characters of a firm's visible numbers ranks liars no better than chance."""
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.model_selection import cross_val_predict
+
+    connection = duckdb.connect()
+    firms = connection.execute(f"select * from read_parquet('{folder}/firm/*.parquet') order by firm_id").df()
+    lies = connection.execute(f"""
+        select distinct unnest(firm_ids) as firm_id from read_parquet('{folder}/planted/*.parquet')
+        where not look_alike and kind <> 'application_ring'""").df()
+    digits = (firms["uscc"].str[8:] + firms["registration_number"].str[6:]).apply(lambda text: [ord(c) for c in text])
+    held = connection.execute(f"""
+        select firm_id, department, max(key) as key from read_parquet('{folder}/department_subject/*.parquet')
+        where department in ('payments', 'social_insurance', 'electricity', 'core_bank') group by 1, 2""").df()
+    keys = held.pivot(index="firm_id", columns="department", values="key").reindex(firms["firm_id"])
+    keys = keys.fillna("0" * 12).sum(axis=1).str.ljust(44, "0").apply(lambda text: [ord(c) for c in text[:44]])
+    features = np.hstack([np.array(digits.tolist()), np.array(keys.tolist())])
+    marked = firms["firm_id"].isin(lies["firm_id"]).to_numpy()
+    forest = RandomForestClassifier(120, min_samples_leaf=5, random_state=0)
+    score = cross_val_predict(forest, features, marked, cv=5, method="predict_proba")[:, 1]
+    rank = pd.Series(score).rank()
+    good, bad = (~marked).sum(), marked.sum()
+    auc = (rank[marked].sum() - bad * (bad + 1) / 2) / (good * bad)
+    error = np.sqrt((good + bad + 1) / (12 * good * bad))
+    assert auc < 0.5 + 4 * error
+
+
 def test_visible_words_of_lies_are_words_of_honest_rows(folder):
     """No text value of a visible column with few values occurs in planted rows alone."""
     connection = duckdb.connect()
