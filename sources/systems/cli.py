@@ -52,9 +52,20 @@ def _today_option(command: Callable) -> Callable:
 @_systems_option
 @_today_option
 def load(world: Path | None, home: Path | None, systems: str | None, today: datetime | None) -> None:
-    """Prepare the systems' state from a world; `up` does it too when it is missing."""
+    """Load the systems from a world up to the clock's today; `up` does it too when it is missing.
+
+    Databases and logs are started for it and stopped again, unless they run already.
+    """
     home, names = _home(home), _names(systems)
-    _prepare(home, _world(world, home), names, today)
+    world = _world(world, home)
+    _prepare(home, world, names, today)
+    idle = [process for process in _processes(home, world, names) if process.running() is None]
+    try:
+        _start(idle)
+        _catch_up(home, world, names)
+    finally:
+        for process in reversed(idle):
+            process.stop()
 
 
 @sources.command()
@@ -68,15 +79,24 @@ def up(world: Path | None, home: Path | None, systems: str | None, today: dateti
     world = _world(world, home)
     _prepare(home, world, names, today)
     begin = time.monotonic()
-    started = [process for name in names for process in registry.system(name).processes(home, world)]
-    for process in started:
-        process.spawn()
-    for process in started:
-        process.wait()
-    click.echo(f"{len(started)} processes serve after {time.monotonic() - begin:.1f} s")
+    processes = _processes(home, world, names)
+    _start(processes)
+    click.echo(f"{len(processes)} processes serve after {time.monotonic() - begin:.1f} s")
     _catch_up(home, world, names)
     reading = Clock(home).read()
     click.echo(f"today is {reading.today} (world: {reading.first_day} to {reading.last_day})")
+
+
+def _processes(home: Path, world: Path, names: list[str]) -> list[Process]:
+    return [process for name in names for process in registry.system(name).processes(home, world)]
+
+
+def _start(processes: list[Process]) -> None:
+    """Starts all, then waits for all; those that run already stay as they are."""
+    for process in processes:
+        process.spawn()
+    for process in processes:
+        process.wait()
 
 
 def _prepare(home: Path, world: Path, names: list[str], today: datetime | None) -> None:

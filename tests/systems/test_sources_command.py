@@ -138,6 +138,7 @@ def test_a_pid_file_of_another_process_is_stale(sources: Command, world: Path, e
 
 def test_after_a_load_the_world_need_not_be_named(sources: Command, world: Path) -> None:
     sources("load", "--world", str(world), "--systems", "market", "--today", "2020-05-01")
+    assert state(sources)["market"]["status"] == "down"
     assert "today is 2020-05-01" in sources("up", "--systems", "market").stdout
     assert state(sources)["market"]["status"] == "up"
 

@@ -14,6 +14,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from sources.economy.schema import FIRST_BANK, GOVERNMENT, HOUSEHOLDS, PRIVATE_LENDERS, REST_OF_WORLD
 from sources.systems import keys
 from sources.systems.clock import world_days
 from sources.systems.government.departments import DEPARTMENTS
@@ -22,6 +23,8 @@ from sources.systems.government.model import Dataset, Department, Lag
 from sources.systems.world import connect, define_views, files, world_seed
 
 ROW_GROUP = 20_000
+# Parties that are no firms, as they stand in court files; banks bear the code that they have at the bureau.
+SECTORS = {HOUSEHOLDS: "自然人", GOVERNMENT: "行政机关", REST_OF_WORLD: "境外企业", PRIVATE_LENDERS: "自然人"}
 META = ("record", "revision", "published_at")
 
 
@@ -56,6 +59,8 @@ def _helper_tables(database: duckdb.DuckDBPyConnection, world: Path, seed: int) 
         CREATE TABLE party AS
         SELECT firm_id AS party_id, uscc, tax_number, name FROM firm
         UNION ALL SELECT party_id, uscc, uscc, name FROM outside_party""")
+    banks = [(FIRST_BANK - number, f"银行B{number:02d}") for number in range(100)]
+    database.executemany("INSERT INTO party VALUES (?, NULL, NULL, ?)", [*SECTORS.items(), *banks])
     _held_table(database, world, seed)
     _enterprise_states(database)
     _row_keys(database, "order_key", "order", "PO", "SELECT DISTINCT order_id FROM invoice", seed)
