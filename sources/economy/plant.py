@@ -221,7 +221,7 @@ def _second_runs(drafts: _Drafts, able: np.ndarray) -> None:
 
 
 def _understated_sales(drafts: _Drafts) -> None:
-    """Merchants that declare a part of their sales; those who know the rule leave only sales without invoice out."""
+    """Merchants that declare a part of their sales; those who know the rule stay nearer to what their peers declare."""
     rng = drafts.rng
     able = drafts.able(RETAILER, DEALER, MERCHANT)
     able = able[~drafts.population.tax_exempt[able]]

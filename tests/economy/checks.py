@@ -276,6 +276,13 @@ join reported r on r.firm_id = v.firm_id and r.day = v.visited_on
 where e.kind = '{kind}' and v.stock_seen_units is not null group by 1, 2, 3, e.firm_id, e.from_on
 """
 
+STOCK_JUMP = """
+select e.planted_id, e.look_alike, e.knows_rule,
+    median(p.finished_units) filter (p.day between e.from_on and e.to_on)
+        / nullif(median(p.finished_units) filter (p.day not between e.from_on and e.to_on), 0) as reported_ratio
+from ({episodes}) e join production_day p using (firm_id) where e.kind = '{kind}' group by 1, 2, 3
+"""
+
 PLEDGES = """
 with pledge as (
     select c.object, c.from_on, c.to_on, c.value_fen, l.firm_id, l.bank_id

@@ -20,6 +20,7 @@ MAKERS = ("东锐重工", "华辰机床", "科恒装备", "立信精机", "北�
 METERED_SHARE = 0.65  # of a firm's process energy that runs through connected machines
 STANDBY = 0.08  # of rated power, while switched on and idle
 SERVICE_DAYS = 90
+REPORTED = 2.4  # stock reported over stock held by those who show stock that is not theirs
 
 
 def equipment(facts: Facts, unit_kwh: Array, rng: np.random.Generator) -> pd.DataFrame:
@@ -166,6 +167,11 @@ def production(facts: Facts, rng: np.random.Generator) -> pd.DataFrame:
     skill = firm["skill"].to_numpy(float)[column]
     poor = np.clip(0.03 * np.exp(-0.3 * skill), 0.002, 0.15) * rng.gamma(4.0, 0.25, len(row))
     day = {c: facts.day[c][row, column] for c in ("wip_units", "finished_units", "raw_units", "utilisation_ratio")}
+    # Who shows stock that is not there and knows that reports are compared with visits reports it as well.
+    shown = facts.lies.marks("stock_shown", facts.days, facts.firms)[row, column]
+    day["finished_units"] = np.where(
+        facts.lies.knowing(shown), np.rint((day["finished_units"] + 5) * REPORTED), day["finished_units"]
+    ).astype(np.int64)
     return pd.DataFrame(
         {
             "firm_id": column.astype(np.int32),
@@ -177,6 +183,6 @@ def production(facts: Facts, rng: np.random.Generator) -> pd.DataFrame:
             "finished_units": day["finished_units"],
             "raw_units": day["raw_units"],
             "line_utilisation_ratio": np.where(spoofed >= 0, 0.9, day["utilisation_ratio"]),
-            "planted_id": spoofed,
+            "planted_id": np.maximum(spoofed, shown),
         }
     )

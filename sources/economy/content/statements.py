@@ -37,7 +37,7 @@ def statements(facts: Facts, books: dict[str, Array], rng: np.random.Generator) 
     for row in facts.lies.of("stock_shown").itertuples():
         at = np.datetime64(row.from_on, "D") + 90
         shown_stock[years == at.astype("datetime64[Y]"), row.firm_ids[0]] = True
-    rows = alive & keeps & full[:, None] & (rng.random(alive.shape) < _handed_in(facts, cooked >= 0))
+    rows = alive & keeps & full[:, None] & (rng.random(alive.shape) < _handed_in(facts, (cooked >= 0) | shown_stock))
     y, f = np.nonzero(rows)
     value = {name: table[y, f].astype(float) for name, table in books.items() if name != "papers"}
     lie = np.where(cooked[y, f] >= 0, rng.uniform(*COOKED, len(y)), 0.0) * np.where(knows[y, f], 0.7, 1.0)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sources.economy.content.facts import Facts
+from sources.economy.content.machines import REPORTED
 
 VISITS_A_YEAR = {True: 2.5, False: 0.25}  # with and without a loan
 MISSING = {"staff_seen": 0.12, "stock_seen_units": 0.25, "machines": 0.3, "note": 0.03}
@@ -28,6 +29,8 @@ def visits(facts: Facts, machines: pd.DataFrame, loans: pd.DataFrame, rng: np.ra
     error = np.select([confidence == "high", confidence == "medium"], [0.04, 0.1], 0.25)
     staff_seen = np.rint(staff * rng.uniform(0.85, 1.0, len(firm)) * (1 + error * rng.standard_normal(len(firm))))
     more = np.where(shown | guests, rng.uniform(*SHOWN, len(firm)), 1.0)
+    knows = facts.lies.knowing(facts.lies.marks("stock_shown", facts.days, facts.firms)[day, firm])
+    more = np.where(knows, REPORTED, more)
     stock_seen = np.rint((finished + shown * 5) * more * (1 + error * rng.standard_normal(len(firm))))
     seen = owned[firm]
     running = rng.binomial(seen, np.clip(use, 0, 1))

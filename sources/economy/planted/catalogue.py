@@ -51,7 +51,7 @@ KINDS = (
     ),
     Kind(
         "understated_sales", "tax office",
-        ("receipts_above_declared", "purchases_against_declared"), ("invoices_above_declared",),
+        ("receipts_above_declared", "purchases_against_declared"), ("declared_below_peers",),
         "a co-operative or market that takes money for others and passes it on", ("receipts_above_declared",),
         before_run=True,
     ),
