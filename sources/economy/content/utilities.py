@@ -24,7 +24,7 @@ GAS_SHARE = {"13": 0.006, "14": 0.008, "15": 0.006, "17": 0.006, "30": 0.030, "3
              "36": 0.003}  # fmt: skip
 WATER_M3 = {"01": 0.4, "03": 3.0, "13": 2.2, "14": 2.0, "15": 3.5, "17": 4.0, "26": 3.0, "31": 2.5}
 DEFAULT_SHARE, DEFAULT_WATER = 0.010, 0.5
-KWH_A_HEAD = {"maker": 1.3, "trader": 3.5}  # light, office, cold counters: a day
+KWH_A_HEAD = {"maker": 2.5, "trader": 12.0}  # light, office, cold counters: a day
 
 # A firm that has its goods worked elsewhere, or worked itself for others, is honest and has little energy on them.
 TOLL_FACTOR = 0.12
