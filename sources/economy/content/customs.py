@@ -75,7 +75,8 @@ def declarations(
     if not frames:
         return pd.DataFrame()
     both = pd.concat(frames, ignore_index=True).sort_values(["declared_on", "firm_id", "amount_fen"], ignore_index=True)
-    both = both[both["declared_on"].to_numpy("datetime64[D]") <= facts.days[-1]].reset_index(drop=True)
+    declared = both["declared_on"].to_numpy("datetime64[D]")
+    both = both[(declared >= facts.days[0]) & (declared <= facts.days[-1])].reset_index(drop=True)
     both.insert(0, "declaration_id", rng.permutation(len(both)) + 1)
     letters = np.array(list("ABCDEFGHKLMNPRSTUVW"))
     prefix = letters[rng.integers(0, len(letters), (len(both), 4))]

@@ -51,10 +51,13 @@ class Facts:
     month: dict[str, Array]  # accounts by month; (months, firms)
     lies: Lies
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    workday: Array | None = None  # bool by day; None: Monday to Friday
     shaves: Array = field(default_factory=lambda: np.zeros(0, SHAVED))
     machines: pd.DataFrame = field(default_factory=pd.DataFrame)  # table `equipment`
 
     def __post_init__(self) -> None:
+        if self.workday is None:
+            self.workday = (self.days.view("int64") + 3) % 7 < 5
         self.firms = len(self.firm)
         month = self.days.astype("datetime64[M]")
         self.month_start = np.flatnonzero(np.r_[True, month[1:] != month[:-1]])
@@ -84,6 +87,11 @@ class Facts:
         day = np.asarray(day, np.int64)
         known = np.asarray(known, bool) & (day >= 0) & (day < len(self.days))
         return np.where(known, self.days[0] + np.where(known, day, 0), np.datetime64("NaT"))
+
+    def next_workday(self, day: Array) -> Array:
+        """The work day on or after each day number; the last one for days after it."""
+        open_ = np.flatnonzero(self.workday)
+        return open_[np.minimum(np.searchsorted(open_, day), len(open_) - 1)]
 
     def within(self, dates: Array) -> Array:
         """The dates, NaT for those after the run."""

@@ -64,6 +64,7 @@ def facts_of(world: WorldData) -> Facts:
         day=day,
         month={name: np.asarray(world.monthly[name]) for name in world.monthly},
         lies=Lies(pd.DataFrame()),
+        workday=world.calendar.world("workday"),
         shaves=world.plan.shaved,
     )
     # A maker is a firm with output of its own; traders' output column may count what they pass through.

@@ -73,7 +73,7 @@ def _suppliers(facts: Facts, invoices: pd.DataFrame, rng: np.random.Generator) -
         if group["total"].sum() < LEAST_CLAIM_FEN or rng.random() > SUES_RATIO:
             continue
         filed = group["due"].min().to_datetime64().astype("datetime64[D]") + SUES_AFTER_DAYS + int(rng.integers(5, 90))
-        if filed > last:
+        if filed > last or filed < facts.days[0]:
             continue
         claim = group[group["due"] <= filed]
         end = np.datetime64("NaT") if claim["settled"].isna().any() else claim["settled"].max().to_datetime64()
@@ -148,7 +148,7 @@ def environment(facts: Facts, rng: np.random.Generator) -> pd.DataFrame:
     output = facts.monthly(facts.day["output_units"])[:, firms].astype(float)
     usual = np.maximum(output.mean(axis=0), 1)
     size = facts.day["staff"].max(axis=0)[firms] * rng.lognormal(0, 0.3, len(firms))
-    clean = rng.lognormal(-0.55, 0.25, len(firms))  # discharge at usual output, as a share of the limit
+    clean = rng.lognormal(-0.95, 0.25, len(firms))  # discharge at usual output, as a share of the limit
     kilos = output / usual * clean * size * rng.lognormal(0, 0.18, output.shape)
     alive = facts.monthly(facts.day["active"])[:, firms] > 0
     row, column = np.nonzero(alive)

@@ -72,9 +72,8 @@ def _when(facts: Facts, loans: pd.DataFrame, rng: np.random.Generator) -> tuple[
     asked = [(f, d) for f, d in asked if d < len(facts.days)]
     firm = np.r_[firm, [f for f, _ in asked]].astype(int)
     day = np.r_[day, [d for _, d in asked]].astype(int)
+    day = facts.next_workday(day)
     keep = facts.day["active"][day, firm]
-    weekday = (facts.days[day].view("int64") + 3) % 7
-    day = np.where(weekday >= 5, np.maximum(day - 2, 0), day)
     return firm[keep], day[keep]
 
 
