@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -58,14 +60,13 @@ def load(world: Path | None, home: Path | None, systems: str | None, today: date
     """
     home, names = _home(home), _names(systems)
     world = _world(world, home)
-    _prepare(home, world, names, today)
-    idle = [process for process in _processes(home, world, names) if process.running() is None]
-    try:
-        _start(idle)
-        _catch_up(home, world, names)
-    finally:
-        for process in reversed(idle):
-            process.stop()
+    with _alone(home):
+        _prepare(home, world, names, today)
+        started = _start(_processes(home, world, names))
+        try:
+            _catch_up(home, world, names)
+        finally:
+            _stop(started)
 
 
 @sources.command()
@@ -77,12 +78,13 @@ def up(world: Path | None, home: Path | None, systems: str | None, today: dateti
     """Start the systems; those that run already stay as they are."""
     home, names = _home(home), _names(systems)
     world = _world(world, home)
-    _prepare(home, world, names, today)
-    begin = time.monotonic()
-    processes = _processes(home, world, names)
-    _start(processes)
-    click.echo(f"{len(processes)} processes serve after {time.monotonic() - begin:.1f} s")
-    _catch_up(home, world, names)
+    with _alone(home):
+        _prepare(home, world, names, today)
+        begin = time.monotonic()
+        processes = _processes(home, world, names)
+        _start(processes)
+        click.echo(f"{len(processes)} processes serve after {time.monotonic() - begin:.1f} s")
+        _catch_up(home, world, names)
     reading = Clock(home).read()
     click.echo(f"today is {reading.today} (world: {reading.first_day} to {reading.last_day})")
 
@@ -91,12 +93,23 @@ def _processes(home: Path, world: Path, names: list[str]) -> list[Process]:
     return [process for name in names for process in registry.system(name).processes(home, world)]
 
 
-def _start(processes: list[Process]) -> None:
-    """Starts all, then waits for all; those that run already stay as they are."""
-    for process in processes:
-        process.spawn()
-    for process in processes:
-        process.wait()
+def _start(processes: list[Process]) -> list[Process]:
+    """Starts those that do not run and waits for all; returns whom it started. If one fails, none of them stays."""
+    idle = [process for process in processes if process.running() is None]
+    try:
+        for process in idle:
+            process.spawn()
+        for process in processes:
+            process.wait()
+    except BaseException:
+        _stop(idle)
+        raise
+    return idle
+
+
+def _stop(processes: list[Process]) -> None:
+    for process in reversed(processes):
+        process.stop()
 
 
 def _prepare(home: Path, world: Path, names: list[str], today: datetime | None) -> None:
@@ -111,10 +124,16 @@ def _prepare(home: Path, world: Path, names: list[str], today: datetime | None) 
 def down(home: Path | None) -> None:
     """Stop everything that `up` started here."""
     home = _home(home)
+    with _alone(home):
+        stopped = _stop_all(home)
+    click.echo(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+def _stop_all(home: Path) -> list[str]:
+    """Stops every server that has a pid file here, the last started first; returns their names."""
     order = {name: number for number, name in enumerate(registry.NAMES)}
     files = sorted((home / "run").glob("*.json"), key=lambda file: order.get(file.stem.split("-")[0], 99), reverse=True)
-    stopped = [file.stem for file in files if stop_noted(file)]
-    click.echo(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+    return [file.stem for file in files if stop_noted(file)]
 
 
 @sources.command()
@@ -125,7 +144,7 @@ def clear(home: Path | None) -> None:
     home = _home(home)
     if running := _running(home):
         raise SourcesError(f"still running: {', '.join(running)}", remedy="vinelake sources down")
-    for name in (*registry.NAMES, "run", "logs", "clock.json", "clock.lock"):
+    for name in (*registry.NAMES, "run", "logs", "clock.json", "clock.lock", "command.lock"):
         path = home / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     click.echo(f"{home} holds no systems any more")
@@ -159,10 +178,10 @@ def status(home: Path | None, as_json: bool) -> None:
 def advance(home: Path | None, days: int) -> None:
     """Move the world's today; running systems show the new days at once."""
     home = _home(home)
-    world = _world(None, home)
-    reading = Clock(home).advance(days)
-    names = [name for name in registry.available() if (home / name).exists()]
-    _catch_up(home, world, names)
+    with _alone(home):
+        reading = Clock(home).advance(days)
+        names = [name for name in registry.available() if (home / name).exists()]
+        _catch_up(home, Path(reading.world), names)
     click.echo(f"today is {reading.today}")
 
 
@@ -203,11 +222,12 @@ def _report(home: Path) -> dict:
 def _line(process: Process) -> dict:
     running = process.running()
     pid = running.pid if running else None
+    port = read_note(process.pid_file).get("port", process.port)
     return {
         "name": process.name,
         "status": process.status(),
         "pid": pid,
-        "port": process.port,
+        "port": port,
         "log": str(process.log_file),
     }
 
@@ -218,6 +238,16 @@ def _running(home: Path) -> list[str]:
 
 def _home(home: Path | None) -> Path:
     return (home or get_settings().home).resolve()
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Waits until no other command changes this state folder."""
+    if not home.exists():
+        home.mkdir(parents=True)
+    with (home / "command.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _world(world: Path | None, home: Path) -> Path:

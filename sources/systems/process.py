@@ -82,7 +82,9 @@ class Process:
         """Whether the program answers."""
         if self.ready is not None:
             return self.ready()
-        return self.port is None or port_open(self.port)
+        # A running program listens where it was told to, whatever this command's settings say.
+        port = read_note(self.pid_file).get("port", self.port)
+        return port is None or port_open(port)
 
     def spawn(self) -> None:
         """Starts the program unless it runs; does not wait. A stale pid file, and what it left, is cleared."""

@@ -119,6 +119,21 @@ def test_a_port_that_is_taken_is_named_with_its_holder(sources: Command, world: 
     assert state(sources)["market"]["status"] == "down"
 
 
+def test_a_failed_start_leaves_nothing_running(sources: Command, world: Path, env: dict[str, str]) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", int(env["SOURCES_MARKET_PORT"])))
+        holder.listen()
+        assert up(sources, world, check=False).returncode == 1
+    assert {row["status"] for row in state(sources).values()} == {"down"}
+
+
+def test_status_knows_the_port_that_a_server_was_given(sources: Command, world: Path, env: dict[str, str]) -> None:
+    sources("up", "--world", str(world), "--systems", "market")
+    report = json.loads(sources("status", "--json", SOURCES_MARKET_PORT="1").stdout)
+    market = next(row for row in report["processes"] if row["name"] == "market")
+    assert (market["status"], market["port"]) == ("up", int(env["SOURCES_MARKET_PORT"]))
+
+
 def test_a_pid_file_of_another_process_is_stale(sources: Command, world: Path, env: dict[str, str]) -> None:
     """The number was given to another program since: that one is left alone."""
     other = subprocess.Popen(["sleep", "60"])
