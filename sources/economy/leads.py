@@ -184,8 +184,12 @@ def _cases(world: World) -> np.ndarray:
 def _unpaid(world: World) -> np.ndarray:
     """Share of purchases of 90 to 270 days ago without a payment, by amount."""
     paid = "select invoice_id, min(paid_at)::date as paid_on from payment where invoice_id is not null group by 1"
-    base = f"""from invoice i left join ({paid}) p using (invoice_id)
-        where i.buyer_id between 0 and 9999999 and i.voided_on is null and i.red_of_id is null"""
+    back = (
+        "select red_of_id as invoice_id, sum(total_fen) as back_fen from invoice where red_of_id is not null group by 1"
+    )
+    base = f"""from invoice i left join ({paid}) p using (invoice_id) left join ({back}) r using (invoice_id)
+        where i.buyer_id between 0 and 9999999 and i.voided_on is null and i.red_of_id is null
+            and coalesce(r.back_fen, 0) + i.total_fen > 0"""
     issued = world.daily(f"""select i.buyer_id as firm, date_diff('day', first(), i.issued_on) as day,
         sum(i.total_fen) as value {base} group by 1, 2""")
     # An invoice is overdue from its 90th day until it is paid or 270 days old.

@@ -26,7 +26,7 @@ from sources.economy.interface import (
     stream,
 )
 from sources.economy.kernel import Run
-from sources.economy.records import FAR, Writer, days_to_dates, typed, words
+from sources.economy.records import FAR, Writer, days_to_dates, mix, typed, words
 from sources.economy.schema import FIRST_BANK, OUTSIDE
 from sources.economy.state import BAD, CAUSES, INVOICE, LINKS, LOANS, ORDER, REPAID, RUNNING, SECURITIES, Books, Knobs
 
@@ -37,21 +37,30 @@ COMMODITY = ("aluminium", "hot_rolled_coil", "cement", "cotton", "soybean_meal",
 PRODUCTS = ("bullet", "instalment")
 REASONS = ("none", "score", "too_young", "limit")
 APPLIED_FOR = ("working_capital", "growth", "renewal")
+REWRITTEN_PER_MILLE = 9  # invoices first written with a wrong heading (assumed)
 LOAN_STATUS = ("running", "repaid", "bad", "written_off")
 CLASSES = ("normal", "special_mention", "substandard", "doubtful", "loss")
 
 
-def prepare(firms: int, years: float, seed: int, first_day: str, plant: bool = True, knobs: Knobs | None = None) -> Run:
+def prepare(
+    firms: int,
+    years: float,
+    seed: int,
+    first_day: str,
+    plant: bool = True,
+    knobs: Knobs | None = None,
+    burn: int = kernel.BURN,
+) -> Run:
     """Population, calendar and plan of a world, and its run at the start of the burn-in."""
     days = round(years * 365.25)
     pop = population.create(firms, years, seed, np.datetime64(first_day, "D"))
-    calendar = calendars.build(first_day, days, kernel.BURN)
+    calendar = calendars.build(first_day, days, burn)
     plan = Plan()
     if plant and importlib.util.find_spec("sources.economy.plant"):
         from sources.economy import plant as planting
 
         plan = planting.plan(pop, calendar, stream(seed, "plan"))
-    return kernel.start(pop, calendar, plan, knobs)
+    return kernel.start(pop, calendar, plan, knobs, burn)
 
 
 def generate(
@@ -155,15 +164,34 @@ class Spill:
         self.cancelled.append(books.cancel)
         invoices, orders = self.planted()
         np.save(self.folder / f"order-{self.count}.npy", np.concatenate([books.order, orders]))
-        np.save(self.folder / f"invoice-{self.count}.npy", np.concatenate([books.invoice, invoices]))
+        rewritten = self.rewritten(books.invoice)
+        np.save(self.folder / f"invoice-{self.count}.npy", np.concatenate([books.invoice, rewritten, invoices]))
         self.count += 1
         self.payments(books.payment)
         self.deliveries(books.delivery)
         self.firm_days()
         self.loan_status()
 
+    def rewritten(self, rows: np.ndarray) -> np.ndarray:
+        """Invoices with a wrong heading before some of the month's, each reversed on the day of the right one.
+
+        Pairs of equal amounts within one month: sums by firm and month stay as they were.
+        """
+        blue = (rows[:, 5] > 0) & (rows[:, 8] == FAR) & (rows[:, 9] == -1) & (rows[:, 4] >= 0)
+        at = np.flatnonzero(blue & (mix(rows[:, 0].astype(np.uint64)) % np.uint64(1000) < REWRITTEN_PER_MILLE))
+        calendar = self.run.calendar
+        since = calendar.day_of_month[rows[at, 4] + calendar.burn] - 1
+        before = np.minimum(1 + rows[at, 0] % 12, since)
+        at, before = at[before > 0], before[before > 0]
+        number = int(self.run.state.seq[INVOICE]) + 2 * np.arange(len(at))
+        self.run.state.seq[INVOICE] += 2 * len(at)
+        wrong, red = rows[at].copy(), rows[at].copy()
+        wrong[:, 0], wrong[:, 4] = number, wrong[:, 4] - before
+        red[:, 0], red[:, 5:8], red[:, 9], red[:, 12] = number + 1, -red[:, 5:8], number, red[:, 4]
+        return np.concatenate([wrong, red])
+
     def planted(self) -> tuple[np.ndarray, np.ndarray]:
-        """Planned invoices up to today and the orders made up for them, as rows; a reversed one brings its red letter."""
+        """Planned invoices up to today, the orders made up for them; a reversed one brings its red letter."""
         end = int(np.searchsorted(self.fakes["day"], self.run.day - 1, side="right"))
         rows = self.fakes[self.fake_at : end]
         self.fake_at = end
@@ -316,8 +344,8 @@ class Spill:
                 "voided_on": self.dates(i[:, 8]),
                 "red_of_id": optional(i[:, 9]),
                 "order_id": optional(i[:, 10]),
-                # Some sellers never write the shipment on an invoice, nor do those who have none.
-                "delivery_id": optional(np.where(i[:, 1] * 2_654_435_761 % 4 == 0, -1, i[:, 11])),
+                # Some sellers never write the shipment on an invoice, others forget it, nor do those who have none.
+                "delivery_id": optional(np.where((i[:, 1] % 4 == 0) | (i[:, 0] * 7919 % 10 < 3), -1, i[:, 11])),
                 "due_on": self.dates(i[:, 12]),
                 "settled_on": self.dates(settled[i[:, 0]]),
                 "planted_id": optional(i[:, 13]),

@@ -29,6 +29,7 @@ def traders(facts: Facts, invoices: pd.DataFrame, rng: np.random.Generator) -> d
         mine = (firm >= 0) & (firm < facts.firms) & (partner >= OUTSIDE)
         mine &= invoices["voided_on"].isna().to_numpy() & invoices["red_of_id"].isna().to_numpy()
         mine &= (invoices["amount_fen"].to_numpy() > 0) & (invoices["planted_id"].fillna(-1).to_numpy() < 0)
+        mine &= ~invoices["taken_back"].to_numpy(bool)
         mine[mine] &= open_to[firm[mine]]
         mine[mine] &= (partner[mine] * 2_654_435_761 + foreign_hash) % 5 < 3
         rows = invoices[mine]

@@ -73,6 +73,14 @@ def facts_of(world: WorldData) -> Facts:
     return facts
 
 
+def reversed_whole(invoices: pd.DataFrame) -> np.ndarray:
+    """Marks invoices that a red letter of the whole amount took back: written wrongly, or never sold."""
+    red = invoices[invoices["red_of_id"].notna()]
+    back = red.groupby(red["red_of_id"].astype("int64"))["total_fen"].sum()
+    taken = back.reindex(invoices["invoice_id"]).fillna(0).to_numpy()
+    return (taken < 0) & (taken <= -invoices["total_fen"].to_numpy())
+
+
 def units_of(world: WorldData, invoices: pd.DataFrame) -> pd.Series:
     """Delivered units by invoice_id, where a delivery is named."""
     delivery = read(world, "delivery", ["delivery_id", "quantity_units"]).set_index("delivery_id")["quantity_units"]

@@ -57,6 +57,7 @@ def _suppliers(facts: Facts, invoices: pd.DataFrame, rng: np.random.Generator) -
     buyer, seller = invoices["buyer_id"].to_numpy(), invoices["seller_id"].to_numpy()
     long = (until - due).astype(np.int64) > SUES_AFTER_DAYS
     long &= np.isnat(invoices["voided_on"].to_numpy("datetime64[D]")) & (invoices["total_fen"].to_numpy() > 0)
+    long &= ~invoices["taken_back"].to_numpy(bool)
     long &= invoices["red_of_id"].isna().to_numpy() & (invoices["planted_id"].fillna(-1).to_numpy() < 0)
     long &= (buyer >= 0) & (buyer < facts.firms) & (seller >= 0) & (seller != buyer)
     frame = pd.DataFrame(

@@ -17,7 +17,7 @@ def pledgeable(facts: Facts, invoices: pd.DataFrame, firms: np.ndarray) -> dict[
     """Real sales invoices of the firms, newest last, with the day each was settled (NaT: open)."""
     mine = np.isin(invoices["seller_id"].to_numpy(), firms) & (invoices["total_fen"].to_numpy() > 0)
     mine &= invoices["voided_on"].isna().to_numpy() & invoices["red_of_id"].isna().to_numpy()
-    mine &= invoices["planted_id"].fillna(-1).to_numpy() < 0
+    mine &= (invoices["planted_id"].fillna(-1).to_numpy() < 0) & ~invoices["taken_back"].to_numpy(bool)
     columns = ["seller_id", "buyer_id", "invoice_number", "issued_on", "due_on", "settled_on", "total_fen"]
     return {f: g.sort_values("issued_on") for f, g in invoices.loc[mine, columns].groupby("seller_id")}
 

@@ -37,6 +37,7 @@ def derive(world: WorldData, tell: Callable[[str, float], None] | None = None) -
     clock = _Clock(tell)
     facts = gather.facts_of(world)
     invoices = gather.read(world, "invoice", gather.INVOICE_COLUMNS)
+    invoices["taken_back"] = gather.reversed_whole(invoices)
     receipt_rows, facts.tables["planted_payment"] = gather.received(world)
     loans = gather.loans_of(world)
     facts.firm["good"] = gather.own_goods(facts, invoices)
