@@ -23,6 +23,8 @@ from sources.systems.process import Process, wait_gone
 
 pytestmark = pytest.mark.services
 UNTIL = date(2019, 6, 30)
+MISTAKE = "重复记账冲正"
+REFERENCES = {"customer": "customer_number", "loan": "loan_number", "application": "application_number"}
 
 
 def table_rows(world: Path, name: str) -> list[dict]:
@@ -114,11 +116,16 @@ def dump(home: Path) -> dict[str, list]:
 
 def test_every_payment_is_booked_once_on_or_after_its_value_date(world: Path, server: Path) -> None:
     banking.advance(server, world, UNTIL)
-    shown = query(server, "payments", "select paid_at, amount_fen, value_date, booked_at from payments.payment")
-    booked = {(paid_at, amount) for paid_at, amount, _, _ in shown}
-    assert len(booked) == len(shown)
-    assert all(value_date == paid_at.date() and booked_at >= paid_at for paid_at, _, value_date, booked_at in shown)
-    assert max(booked_at for *_, booked_at in shown).date() <= UNTIL
+    columns = "paid_at, amount_fen, value_date, booked_at, payment_number, reverses_number, remark"
+    shown = query(server, "payments", f"select {columns} from payments.payment")
+    assert all(row[2] == row[0].date() and row[3] >= row[0] for row in shown)
+    assert max(row[3] for row in shown).date() <= UNTIL
+    # The bank's own mistakes: a second booking, and the reversal that names it.
+    undone = {row[5] for row in shown if row[6] == MISTAKE}
+    rows = [row for row in shown if row[6] != MISTAKE and row[4] not in undone]
+    booked = {row[:2] for row in rows}
+    recent = [row for row in rows if row[3].date() >= UNTIL - timedelta(days=payments.REVERSAL_DAYS)]
+    assert len(rows) - len(booked) <= len(recent) * payments.DOUBLED_RATIO * 5  # not undone yet
     known = {(row["paid_at"], row["amount_fen"]) for row in table_rows(world, "payment")}
     assert booked <= known
     missing = {pair for pair in known - booked if pair[0].date() <= UNTIL}
@@ -126,14 +133,17 @@ def test_every_payment_is_booked_once_on_or_after_its_value_date(world: Path, se
 
 
 def test_late_bookings_have_the_declared_share_and_reversals_name_what_they_undo(at_once: dict, world: Path) -> None:
-    rows = at_once["payments.payment"]
-    assert rows
-    late = [row for row in parsed(rows) if date.fromisoformat(row[6][:10]) > date.fromisoformat(row[4])]
+    rows = {row[0]: row for row in parsed(at_once["payments.payment"])}
+    late = [row for row in rows.values() if date.fromisoformat(row[6][:10]) > date.fromisoformat(row[4])]
     assert payments.LATE_SHARE / 2 < len(late) / len(rows) < payments.LATE_SHARE * 2
-    numbers = {row[0] for row in parsed(rows)}
-    undone = [row[11] for row in parsed(rows) if row[11]]
-    assert len(undone) == sum(row["reverses_id"] is not None for row in table_rows(world, "payment")) > 0
-    assert set(undone) <= numbers
+    reversals = [row for row in rows.values() if row[11]]
+    mistakes = [row for row in reversals if row[9] == MISTAKE]
+    assert len(reversals) - len(mistakes) == sum(row["reverses_id"] is not None for row in table_rows(world, "payment"))
+    assert len(mistakes) == pytest.approx(len(rows) * payments.DOUBLED_RATIO, rel=0.8)
+    for reversal in reversals:
+        undone = rows[reversal[11]]
+        assert (undone[1], undone[2], undone[3]) == (reversal[2], reversal[1], reversal[3])
+        assert undone[6] < reversal[6]
 
 
 def parsed(rows: list[str]) -> list[list[str]]:
@@ -227,6 +237,8 @@ def test_the_change_log_replays_to_the_tables(world: Path, server: Path) -> None
     state: dict[tuple[str, str], dict] = {}
     for _, table, op, key, _, row in log:
         assert (op == "U") == ((table, key) in state)
+        for owner, name in REFERENCES.items():
+            assert row.get(name) is None or (owner, row[name]) in state or (owner, row[name]) == (table, key)
         state[table, key] = row
     assert any(op == "U" for _, _, op, *_ in log)
     for table in {table for table, _ in state}:

@@ -168,7 +168,7 @@ def test_a_chinese_font_gives_chinese_documents_whose_text_can_be_taken_out(
 ) -> None:
     monkeypatch.delenv("SOURCES_FIELD_FONT")
     get_settings.cache_clear()
-    font = documents.chinese_font(tmp_path / "font.otf", "杭州样本机械有限公司")
+    font = documents.chinese_font(tmp_path / "font.ttf", "杭州样本机械有限公司")
     if font is None:
         pytest.skip("no font with Chinese characters on this machine")
     row = {f"{item}_fen": 123_456_700 + number for number, item in enumerate(documents.STATEMENT)}

@@ -27,6 +27,7 @@ UPSERTED = {
     "collateral": ("collateral_number",),
     "guarantee": ("guarantee_number",),
 }
+CLIENT_AT = "(since + interval 510 minutes)"  # half past eight: before anything else of that day
 # By kind of security: how its own register writes the number.
 REGISTERS = {"plot": ("DK", "plot"), "machine": ("EQ", "equipment"), "receipt": ("WR", "receipt")}
 
@@ -40,7 +41,8 @@ def prepare(connection: duckdb.DuckDBPyConnection, world: Path) -> None:
     connection.execute(f"""
         create temp macro numbered(prefix, id, kind) as prefix || lpad(own_number(id, kind)::VARCHAR, 13, '0');
         create temp table our_loan as
-        select *, numbered('LN', loan_id, 'loan') as loan_number from loan where {ours};
+        select *, numbered('LN', loan_id, 'loan') as loan_number, office_time(started_on, loan_id, 'loan') as loan_at
+        from loan where {ours};
         create temp table our_application as
         select *, numbered('AP', application_id, 'application') as application_number
         from loan_application where {ours};
@@ -50,8 +52,8 @@ def prepare(connection: duckdb.DuckDBPyConnection, world: Path) -> None:
             union all select firm_id, started_on from our_loan
             union all select guarantor_id, g.from_on from guarantee g join our_loan using (loan_id)
         )
-        select firm_id, "key" as customer_number, greatest(min(relation.day), any_value(first_of.day)) as since
-        from relation join subject_key using (firm_id), first_of group by all;
+        select firm_id, "key" as customer_number, min(relation.day) as since
+        from relation join subject_key using (firm_id) group by all;
         create temp table terms as
         select loan_id, number, due_on, principal_fen, interest_fen from loan_schedule semi join our_loan
         using (loan_id)""")
@@ -62,14 +64,14 @@ def select(connection: duckdb.DuckDBPyConnection, first: dt.date, last: dt.date)
     between = f"between timestamp '{first}' and timestamp '{last} 23:59:59'"
     queries = {
         "customer": _customers(),
-        "customer_account": """select account_number, customer_number, since as linked_on,
-            office_time(since, firm_id, 'client') from client join account_of on party_id = firm_id""",
+        "customer_account": f"""select account_number, customer_number, since as linked_on, {CLIENT_AT}
+            from client join account_of on party_id = firm_id""",
         "application": _applications(),
         "loan": _loans(),
         "schedule": """select loan_number, number, due_on, terms.principal_fen, interest_fen,
-            office_time(started_on, loan_id, 'loan') from terms join our_loan using (loan_id)""",
+            loan_at from terms join our_loan using (loan_id)""",
         "repayment": """select numbered('RP', repayment_id, 'repayment'), loan_number, number, paid_on,
-            r.principal_fen, interest_fen, office_time(paid_on, repayment_id, 'repayment')
+            r.principal_fen, interest_fen, greatest(office_time(paid_on, repayment_id, 'repayment'), loan_at)
             from loan_repayment r join our_loan using (loan_id)""",
         "month_status": """select loan_number, last_day(month) as month, balance_fen, days_past_due, class,
             last_day(month) + 1 + to_seconds(7200 + floor(3600 * noise(loan_id, 'status'))::BIGINT)
@@ -130,9 +132,9 @@ def finish(cursor) -> None:
 
 def _customers() -> str:
     """A client from the first dealing on; later spans of its name are new versions."""
-    return """
+    return f"""
     select customer_number, name, uscc, registration_number, industry_code, s.address, s.phone, since,
-        office_time(greatest(from_on, since), firm_id, 'client')
+        {CLIENT_AT.replace("since", "greatest(from_on, since)")}
     from client join subject s using (firm_id) join (select firm_id, industry_code from firm) using (firm_id)
     qualify row_number() over (partition by firm_id, greatest(from_on, since) order by from_on desc) = 1"""
 
@@ -140,8 +142,8 @@ def _customers() -> str:
 def _applications() -> str:
     common = "application_number, customer_number, product, applied_on, amount_fen, purpose"
     return f"""
-    select {common}, null, null, null, greatest(office_time(applied_on, application_id, 'application'),
-        office_time(since, firm_id, 'client')) from our_application join client using (firm_id)
+    select {common}, null, null, null, office_time(applied_on, application_id, 'application')
+    from our_application join client using (firm_id)
     union all
     select {common}, decided_on, decision, reason, greatest(office_time(decided_on, application_id, 'decision'),
         office_time(applied_on, application_id, 'application') + interval 1 second)
@@ -155,10 +157,10 @@ def _loans() -> str:
         left join (select application_id, application_number from our_application) using (application_id)
         left join our_loan before on before.loan_id = l.renews_id"""
     return f"""
-    select {common}, null, 'open', office_time(l.started_on, l.loan_id, 'loan') from {joined}
+    select {common}, null, 'open', l.loan_at from {joined}
     union all
     select {common}, l.closed_on, l.status, greatest(office_time(l.closed_on, l.loan_id, 'closing'),
-        office_time(l.started_on, l.loan_id, 'loan') + interval 1 second) from {joined} where l.closed_on is not null"""
+        l.loan_at + interval 1 second) from {joined} where l.closed_on is not null"""
 
 
 def _collateral() -> str:
@@ -168,13 +170,14 @@ def _collateral() -> str:
         for kind, (prefix, register) in REGISTERS.items()
     )
     shown = f"case when not regexp_full_match(object, '[0-9]+') then object {registers} else object end"
+    start = "greatest(office_time(from_on, collateral_id, 'collateral'), loan_at)"
     common = f"numbered('CL', collateral_id, 'collateral'), loan_number, kind, {shown}, value_fen, from_on"
     return f"""
-    select {common}, null, office_time(greatest(from_on, started_on), collateral_id, 'collateral')
+    select {common}, null, {start}
     from collateral join our_loan using (loan_id)
     union all
     select {common}, to_on, greatest(office_time(to_on, collateral_id, 'release'),
-        office_time(greatest(from_on, started_on), collateral_id, 'collateral') + interval 1 second)
+        {start} + interval 1 second)
     from collateral join our_loan using (loan_id) where to_on is not null"""
 
 
@@ -182,10 +185,9 @@ def _guarantees() -> str:
     """Versions at the signing, at the call, and at the end."""
     common = "numbered('GT', guarantee_id, 'guarantee'), loan_number, customer_number, amount_fen, from_on"
     joined = """(select g.* from guarantee g semi join our_loan using (loan_id)) g
-        join (select loan_id, loan_number, started_on from our_loan) using (loan_id)
+        join (select loan_id, loan_number, loan_at from our_loan) using (loan_id)
         join client on client.firm_id = guarantor_id"""
-    start = """greatest(office_time(greatest(from_on, started_on), guarantee_id, 'guarantee'),
-        office_time(since, client.firm_id, 'client'))"""
+    start = "greatest(office_time(from_on, guarantee_id, 'guarantee'), loan_at)"
     return f"""
     select {common}, null, null, null, {start} from {joined}
     union all

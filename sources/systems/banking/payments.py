@@ -19,10 +19,14 @@ LATE_SHARE = 0.02  # of payments are booked days after their value date
 LATE_DAYS = 9  # at most
 LATE_SETTLEMENT_SHARE = 0.01  # of merchants' receipts and wage runs
 FULL_REMARK, SHORT_REMARK = 0.35, 0.70  # shares whose remark names the invoice, or at least its last eight digits
+DOUBLED_RATIO = 0.002  # of transfers are booked twice by mistake; the second booking is reversed days later
+REVERSAL_DAYS = 4  # at most
 PERSONS = 2000  # accounts of natural persons, for households and private lenders alike
+ACQUIRING = -99  # the account through which cards and QR codes are settled with merchants
 SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
 # A bank does not know why money passes between a firm and a person: those purposes are its customers' secret.
 SHOWN_AS_TRANSFER = ("private_loan", "private_interest", "private_repayment", "dividend", "sundry")
+SECOND = 5_000_000_000  # parts the numbers of second bookings and their reversals from all others of a day
 UPSERTED = {"account": ("account_number",)}
 TABLES = ("account", "payment", "account_day", "pos_settlement", "payroll_run")
 
@@ -41,8 +45,13 @@ def prepare(connection: duckdb.DuckDBPyConnection, world: Path) -> None:
         from subject_key
         union all select party_id, checked('6200' || lpad(own_number(party_id, 'outside')::VARCHAR, 13, '0'))
         from (select party_id from outside_party union select {REST_OF_WORLD} union select {GOVERNMENT}
-              union select {HOUSEHOLDS} union select distinct bank_id from loan
+              union select {HOUSEHOLDS} union select {ACQUIRING} union select distinct bank_id from loan
               union select {FIRST_BANK} - range from range(20));
+        create temp table unknown as
+        select distinct party_id from (select unnest([payer_id, payee_id]) as party_id from payment)
+        where party_id not in (select party_id from party_account) and party_id <> {PRIVATE_LENDERS};
+        insert into party_account
+        select party_id, checked('6299' || lpad(own_number(party_id, 'closed')::VARCHAR, 13, '0')) from unknown;
         create temp table opened as
         select account_number, 'counterparty' as holder_kind, name, uscc from outside_party
             join party_account using (party_id)
@@ -51,6 +60,9 @@ def prepare(connection: duckdb.DuckDBPyConnection, world: Path) -> None:
             where party_id = {REST_OF_WORLD}
         union all select account_number, 'clearing', '代发工资清算户', null from party_account
             where party_id = {HOUSEHOLDS}
+        union all select account_number, 'clearing', '收单清算户', null from party_account where party_id = {ACQUIRING}
+        union all select account_number, 'counterparty', '已销户', null from party_account
+            where party_id in (select party_id from unknown)
         union all select account_number, 'bank', if(party_id = {FIRST_BANK}, '本行贷款户', '他行贷款户' ||
             ({FIRST_BANK} - party_id)), null from party_account where party_id <= {FIRST_BANK}
         union all select distinct
@@ -117,14 +129,18 @@ def _accounts(between: str) -> str:
 
 
 def _booked(first: dt.date, last: dt.date) -> str:
-    """Payments booked in the span: most within the hour, some days late, undone ones at once."""
+    """Payments booked in the span: most within the hour, some days late, undone ones at once, a few by mistake."""
     hidden = ", ".join(f"'{purpose}'" for purpose in SHOWN_AS_TRANSFER)
+    span = f">= date '{first}' - {LATE_DAYS + REVERSAL_DAYS + 2} and p.paid_at < date '{last}' + 1"
+    number = _number("t.payment_id", "t.booked_at")
+    second = f"({number} + {SECOND})"
+    undone_at = f"""(t.booked_at::DATE + to_days(1 + floor({REVERSAL_DAYS} * noise(t.payment_id, 'undone'))::INTEGER)
+        + to_seconds(36000 + floor(20000 * noise(t.payment_id, 'undone at'))::BIGINT))"""
     return f"""
     with recent as (
         select p.*, noise(payment_id, 'late') as chance, noise(payment_id, 'booking') as delay,
             noise(payment_id, 'remark') as wording, r.payment_id is not null as undone
-        from payment p left join reversed r using (payment_id)
-        where p.paid_at >= date '{first}' - {LATE_DAYS + 1} and p.paid_at < date '{last}' + 1
+        from payment p left join reversed r using (payment_id) where p.paid_at {span}
     ), timed as (
         select *, case
             when undone then paid_at
@@ -132,23 +148,36 @@ def _booked(first: dt.date, last: dt.date) -> str:
                 + to_seconds(21600 + floor(7200 * chance / {LATE_SHARE})::BIGINT)
             else paid_at + to_seconds(floor(3600 * delay)::BIGINT) end as booked_at
         from recent
+    ), shown as (
+        select {number} as payment_number,
+            {_account("t.payer_id", "payer", "t.payee_id")} as payer_account,
+            {_account("t.payee_id", "payee", "t.payer_id")} as payee_account,
+            t.amount_fen, t.paid_at::DATE as value_date, t.paid_at, t.booked_at, t.channel,
+            if(t.purpose in ({hidden}), 'transfer', t.purpose) as purpose,
+            case when wording < {FULL_REMARK} then '货款 发票号' || invoice_number
+                 when wording < {SHORT_REMARK} then '发票' || right(invoice_number, 8)
+                 when invoice_number is not null and wording < 0.9 then '货款' end as remark,
+            loan_number, {_number("r.payment_id", "r.paid_at")} as reverses_number, t.payment_id,
+            {second} as second_number, {undone_at} as undone_at,
+            t.channel = 'transfer' and noise(t.payment_id, 'doubled') < {DOUBLED_RATIO} as doubled
+        from timed t
+            left join party_account payer on payer.party_id = t.payer_id
+            left join party_account payee on payee.party_id = t.payee_id
+            left join invoice_of using (invoice_id)
+            left join own_loan using (loan_id)
+            left join reversed r on r.payment_id = t.reverses_id
+    ), booking as (
+        select * exclude (second_number, undone_at, doubled) from shown
+        union all
+        select * exclude (second_number, undone_at, doubled)
+            replace (second_number as payment_number, booked_at + interval 1 second as booked_at)
+        from shown where doubled
+        union all
+        select {_number("payment_id", "undone_at")} + {SECOND}, payee_account, payer_account, amount_fen,
+            undone_at::DATE, undone_at, undone_at, channel, 'reversal', '重复记账冲正', null, second_number, payment_id
+        from shown where doubled
     )
-    select {_number("t.payment_id", "t.booked_at")} as payment_number,
-        {_account("t.payer_id", "payer", "t.payee_id")} as payer_account,
-        {_account("t.payee_id", "payee", "t.payer_id")} as payee_account,
-        t.amount_fen, t.paid_at::DATE as value_date, t.paid_at, t.booked_at, t.channel,
-        if(t.purpose in ({hidden}), 'transfer', t.purpose) as purpose,
-        case when wording < {FULL_REMARK} then '货款 发票号' || invoice_number
-             when wording < {SHORT_REMARK} then '发票' || right(invoice_number, 8)
-             when invoice_number is not null and wording < 0.9 then '货款' end as remark,
-        loan_number, {_number("r.payment_id", "r.paid_at")} as reverses_number, t.payment_id
-    from timed t
-        left join party_account payer on payer.party_id = t.payer_id
-        left join party_account payee on payee.party_id = t.payee_id
-        left join invoice_of using (invoice_id)
-        left join own_loan using (loan_id)
-        left join reversed r on r.payment_id = t.reverses_id
-    where booked_at >= date '{first}' and booked_at < date '{last}' + 1"""
+    from booking where booked_at >= date '{first}' and booked_at < date '{last}' + 1"""
 
 
 def _number(payment_id: str, booked_at: str) -> str:
@@ -157,10 +186,13 @@ def _number(payment_id: str, booked_at: str) -> str:
 
 
 def _account(party: str, side: str, other: str) -> str:
-    # A private lender keeps one account towards one borrower; a household is anybody, wages go through clearing.
+    # A firm's owner, landlord and private lender are persons, each with one account; wages and cards are cleared.
     return f"""case
-        when {party} = {PRIVATE_LENDERS} then person_account({other})
-        when {party} = {HOUSEHOLDS} and t.purpose <> 'wage' then person_account(t.payment_id)
+        when {party} = {PRIVATE_LENDERS} then person_account({other} * 8)
+        when {party} = {HOUSEHOLDS} and t.purpose = 'retail' then (select account_number from party_account
+            where party_id = {ACQUIRING})
+        when {party} = {HOUSEHOLDS} and t.purpose <> 'wage'
+            then person_account({other} * 8 + if(t.purpose in ('dividend', 'capital'), 1, if(t.purpose = 'rent', 2, 3)))
         else {side}.account_number end"""
 
 

@@ -54,7 +54,7 @@ create table payments.payment (
 comment on table payments.payment is 'One row a movement between two accounts: the payer is debited, the payee credited';
 comment on column payments.payment.booked_at is 'When the row appeared here; up to nine days after value_date';
 comment on column payments.payment.remark is 'What the payer wrote: an invoice number, its last eight digits, or nothing of use';
-comment on column payments.payment.reverses_number is 'A reversal is its own row and names the payment it undoes';
+comment on column payments.payment.reverses_number is 'A reversal is its own row, runs the other way, and names the payment it undoes';
 comment on column payments.payment.loan_number is 'Loan of this bank that was paid out or paid back';
 create index payment_booked_at on payments.payment (booked_at);
 

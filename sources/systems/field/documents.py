@@ -72,11 +72,38 @@ def chinese_font(target: Path, characters: str) -> Path | None:
     cutter = subset.Subsetter(options)
     cutter.populate(text=ASCII + labels + characters)
     cutter.subset(font)
+    if "CFF " in font:
+        _make_quadratic(font)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_suffix(".part")
     font.save(draft)
     draft.rename(target)
     return target
+
+
+def _make_quadratic(font) -> None:
+    """Turns cubic outlines into TrueType's: cutting a document's letters out of those takes a tenth of the time."""
+    from fontTools.pens.cu2quPen import Cu2QuPen
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+    from fontTools.ttLib import newTable
+
+    outlines, order = font.getGlyphSet(), font.getGlyphOrder()
+    glyphs = {}
+    for name in order:
+        pen = TTGlyphPen(outlines)
+        outlines[name].draw(Cu2QuPen(pen, max_err=1.0, reverse_direction=True))
+        glyphs[name] = pen.glyph()
+    font["loca"], font["glyf"] = newTable("loca"), newTable("glyf")
+    font["glyf"].glyphOrder, font["glyf"].glyphs = order, glyphs
+    for name in ("CFF ", "VORG"):
+        if name in font:
+            del font[name]
+    counts = ("Zones", "TwilightPoints", "Storage", "FunctionDefs", "InstructionDefs", "StackElements")
+    for name in (*counts, "SizeOfInstructions", "ComponentElements"):
+        setattr(font["maxp"], f"max{name}", int(name == "Zones"))
+    font["maxp"].tableVersion = 0x00010000
+    font["post"].formatType = 3.0
+    font.sfntVersion = "\000\001\000\000"
 
 
 def statement(row: dict, font: Path | None) -> bytes:

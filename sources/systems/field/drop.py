@@ -30,7 +30,7 @@ def advance(home: Path, world: Path, until: dt.date) -> None:
         return
     source = open_world(world)
     evidence.prepare(source, world)
-    font = documents.chinese_font(home / "field" / "font.otf", evidence.characters(source))
+    font = documents.chinese_font(home / "field" / "font.ttf", evidence.characters(source))
     for first, last in behind:
         files = evidence.files(source, first, last, font)
         day = first

@@ -109,7 +109,8 @@ TOPICS = (
         select whole('machine|' || equipment_id) as id, equipment_id as device, machine as key,
             'machine' as event_type, office_time(connected_on, equipment_id, 'machine') as stamp, stamp as ready_at,
             {'machine_id': machine, 'member_id': member_id, 'kind': kind, 'maker': maker,
-             'installed_on': installed_on, 'rated_kw': rated_kw, 'rated_units_hour': rated_units_hour,
+             'installed_on': installed_on, 'rated_kw': round(rated_kw::DOUBLE, 2),
+             'rated_units_hour': round(rated_units_hour::DOUBLE, 3),
              'leased': leased} as body
         from connected where connected_on between date '{first}' and date '{last}'""",
         Traits(duplicate_ratio=0.005),
@@ -123,9 +124,10 @@ TOPICS = (
             select equipment_id, time_bucket(interval {BLOCK_HOURS} hours, hour_at) as stamp,
                 list(date_diff('hour', stamp, hour_at) order by hour_at) as hours,
                 list(running_minutes order by hour_at) as running_minutes,
-                list(output_units order by hour_at) as output_units, list(energy_kwh order by hour_at) as energy_kwh,
-                list(temperature_c order by hour_at) as temperature_c,
-                list(vibration_mm_s order by hour_at) as vibration_mm_s,
+                list(output_units order by hour_at) as output_units,
+                list(round(energy_kwh::DOUBLE, 3) order by hour_at) as energy_kwh,
+                list(round(temperature_c::DOUBLE, 2) order by hour_at) as temperature_c,
+                list(round(vibration_mm_s::DOUBLE, 3) order by hour_at) as vibration_mm_s,
                 list(alarm_code order by hour_at) as alarm_code
             from equipment_hour where hour_at >= date '{{first}}' and hour_at < date '{{last}}' + 1
             group by equipment_id, stamp
@@ -135,8 +137,7 @@ TOPICS = (
             {{'machine_id': machine,
              'sequence': date_diff('hour', connected_on::TIMESTAMP, stamp) // {BLOCK_HOURS} + 1,
              'hours': hours, 'running_minutes': running_minutes, 'output_units': output_units,
-             'energy': if(stamp < {{switch}}, energy_kwh::DOUBLE[],
-                 list_transform(energy_kwh, lambda e: round(e::DOUBLE * 1000, 3))),
+             'energy': if(stamp < {{switch}}, energy_kwh, list_transform(energy_kwh, lambda e: round(e * 1000))),
              'temperature_c': temperature_c, 'vibration_mm_s': vibration_mm_s, 'alarm_code': alarm_code}} as body
         from block join connected using (equipment_id)""",
         MACHINE,
@@ -151,7 +152,7 @@ TOPICS = (
             day + interval 1 day + interval 5 minutes as ready_at,
             {'member_id': member_id, 'good': good, 'output_units': output_units, 'defect_units': defect_units,
              'wip_units': wip_units, 'finished_units': finished_units, 'raw_units': raw_units,
-             'line_utilisation_ratio': line_utilisation_ratio} as body
+             'line_utilisation_ratio': round(line_utilisation_ratio::DOUBLE, 4)} as body
         from production_day join party on party_id = firm_id
         where day between date '{first}' and date '{last}'""",
         Traits(straggler_ratio=0.02, duplicate_ratio=0.01, outage_ratio=0.004, lost_ratio=0.3),
@@ -221,7 +222,8 @@ TOPICS = (
             'sensor_reading' as event_type,
             day + to_seconds(75600 + floor(3600 * noise(device, 'shift'))::BIGINT) as stamp, stamp as ready_at,
             {'receipt_number': numbered('WR', receipt_id, 'receipt'), 'sensor': sensor,
-             'sensor_id': lower(to_hex(device)), 'reading': reading, 'door_openings': door_openings} as body
+             'sensor_id': lower(to_hex(device)), 'reading': round(reading::DOUBLE, 3),
+             'door_openings': door_openings} as body
         from warehouse_sensor where day between date '{first}' and date '{last}'""",
         SENSOR,
     ),
