@@ -11,6 +11,8 @@ import numpy as np
 
 # First day of the lunar year (Hong Kong Observatory's conversion tables).
 NEW_YEAR = {
+    2014: "2014-01-31",
+    2015: "2015-02-19",
     2016: "2016-02-08",
     2017: "2017-01-28",
     2018: "2018-02-16",
@@ -27,6 +29,7 @@ NEW_YEAR = {
 HOLIDAYS = [("01-01", 1), ("05-01", 3), ("10-01", 7)]
 # One-year loan prime rate and, before it, the central bank's lending rate (People's Bank of China announcements).
 RATE = [
+    ("2014-11-22", 0.0560),
     ("2015-10-24", 0.0435),
     ("2019-08-20", 0.0425),
     ("2019-09-20", 0.0420),
@@ -43,7 +46,7 @@ RATE = [
     ("2025-05-20", 0.0300),
 ]
 # VAT of manufactured goods (Ministry of Finance and State Taxation Administration notices).
-VAT = [("2016-05-01", 0.17), ("2018-05-01", 0.16), ("2019-04-01", 0.13)]
+VAT = [("2014-01-01", 0.17), ("2018-05-01", 0.16), ("2019-04-01", 0.13)]
 # Rule days by name. Orders 728 and 802 of the State Council: large buyers pay small suppliers within 60 days; fully
 # digital invoices spread by region from 2021-12-01 and hold nationwide from 2024-12-01: they cannot be voided.
 RULES = {

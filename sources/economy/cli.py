@@ -67,3 +67,20 @@ def fork(folder: Path, at, futures: int) -> None:
 
 
 economy.add_command(leads.leads)
+
+
+@economy.command()
+@click.argument("worlds", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def calibrate(worlds: tuple[Path, ...], as_json: bool) -> None:
+    """Measure worlds against published figures: value, target interval, inside or not, source."""
+    import json
+    from dataclasses import asdict
+
+    from sources.economy import calibrate as measures
+
+    found = [measures.measure(folder) for folder in worlds]
+    if as_json:
+        click.echo(json.dumps({str(w): [asdict(f) for f in facts] for w, facts in zip(worlds, found, strict=True)}))
+        return
+    click.echo(measures.as_text(found))

@@ -39,7 +39,7 @@ from sources.economy.state import (
     room,
 )
 
-BURN = 420  # days run before the first day, so that claims, debts and stocks are those of a living economy
+BURN = 780  # days run before the first day, so that claims, debts and stocks are those of a living economy
 DEPTHS = 8
 SPREAD = [
     ("2016-01-01", 0.026),
@@ -118,7 +118,7 @@ class Run:
         return -int(self.calendar.month[0])
 
 
-def firms(pop: Population, base: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def firms(pop: Population, base: np.ndarray, rng: np.random.Generator, knobs: Knobs) -> np.ndarray:
     """The firm array before the first day of the burn-in."""
     f = np.zeros(pop.n, FIRM)
     depth = np.rint(np.log(pop.price / params.RAW_PRICE_FEN) / -np.log(params.MATERIAL_SHARE) - 1).astype("i2")
@@ -143,7 +143,7 @@ def firms(pop: Population, base: np.ndarray, rng: np.random.Generator) -> np.nda
     z = (pop.skill - 0.5) / 0.218
     f["overhead"] = params.OVERHEAD_SHARE - params.SKILL_MARGIN * z
     f["waste"] = f["overhead"]
-    f["wealth"] = (sales * 365 * 0.05 * (0.4 + pop.prudence)).astype("i8")
+    f["wealth"] = (sales * 365 * knobs.owner_wealth * (0.4 + pop.prudence)).astype("i8")
     f["unit_cost"] = pop.price * params.MATERIAL_SHARE
     f["raw"], f["fin"] = (usual * 22).astype("i8") + 2, (usual * 12).astype("i8") + 2
     f["adjust"] = 1.0
@@ -166,7 +166,8 @@ def start(pop: Population, calendar: Calendar, plan: Plan, knobs: Knobs | None =
     links, base = network.build(pop)
     n, months = pop.n, int(calendar.month[-1]) - int(calendar.month[0]) + 2
     cash = np.zeros(n + SECTORS + params.BANKS, "i8")
-    f = firms(pop, base, rng)
+    knobs = knobs or Knobs()
+    f = firms(pop, base, rng, knobs)
     f["fraud"][list(plan.diverted)] = 1
     cash[:n] = np.where(f["active"], f["slow"] * 365 * (0.08 + 0.08 * pop.prudence), 0)
     cash[n : n + SECTORS] = 10**16
@@ -199,7 +200,7 @@ def start(pop: Population, calendar: Calendar, plan: Plan, knobs: Knobs | None =
         goods_state=np.zeros((len(CHAINS), 1 + DEPTHS)),
         books=books(2),
         rng=rng,
-        k=knobs or Knobs(),
+        k=knobs,
     )
     run = Run(pop, calendar, plan, state, -burn, pop.seed)
     for day in np.unique(plan.transfers["day"]):
@@ -465,7 +466,11 @@ def step(run: Run) -> None:
         finance.month_interest_private(s, t)
     finance.loans_day(s, t, credit, rate, spread)
     finance.requests(s, t, credit, rate, spread)
-    finance.endings(s, t, run.flows)
+    if t >= 0:
+        finance.endings(s, t, run.flows)
+    elif dom == 1:
+        # Nobody leaves during the burn-in: owners' means are refilled, so that the first day has all its firms.
+        s.firm["wealth"] = np.maximum(s.firm["wealth"], (s.firm["slow"] * 365 * s.k.owner_wealth).astype("i8"))
     trade.forecast(s, eff, season, 32.0)
     last = at + 1 == len(cal.month) or cal.month[at + 1] != cal.month[at]
     if last:

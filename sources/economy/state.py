@@ -133,6 +133,8 @@ class Knobs(NamedTuple):
     sue_close: float = 0.004  # a defaulted firm's daily chance to be wound up
     owner_wealth: float = 0.05  # of a year's sales that an owner can put in
     exit_scale: float = 1.0
+    accident_year: float = 0.10  # losses out of the blue (fire, claims, a family's need) a firm-year (assumed)
+    accident_share: float = 0.12  # their mean, of a year's sales (assumed)
     lot_noise: float = 0.5
     refuse_share: float = 0.5
 

@@ -197,6 +197,10 @@ def one_off(s, t, eff, price_now):
             amount = np.int64(year_sales * s.k.capex_share * (0.4 + 1.2 * s.rng.random()))
             if amount > 100000:
                 take_order(s, t, -1, pick_outside(s), i, 1, amount, t + 15, 60, 1, 1)
+        if s.rng.random() < s.k.accident_year / 365.0:
+            amount = np.int64(year_sales * s.k.accident_share * s.rng.exponential())
+            if amount > 100000:
+                take_order(s, t, -1, pick_outside(s), i, 1, amount, t + 2, 5, 1, 1)
 
 
 @njit(cache=True)
