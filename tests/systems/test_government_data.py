@@ -27,6 +27,7 @@ from sources.systems.government.app import create_app
 from sources.systems.government.departments import DEPARTMENTS
 from sources.systems.government.events import OUTAGES, SCHEMA_CHANGES, fields_on
 from sources.systems.government.projection import load_logs, log_file
+from sources.systems.keys import row_keys
 
 FIRST_DAY, LAST_DAY = date(2019, 1, 1), date(2021, 1, 29)
 LISTS = [(department, dataset) for department in DEPARTMENTS for dataset in department.datasets]
@@ -473,3 +474,34 @@ def test_keys_of_departments_are_their_own(http: TestClient) -> None:
     keys = {name: {row[field] for row in all_pages(http, f"/v1/{name}")} for name, field in fields.items()}
     assert all(len(found) == 20 for found in keys.values())
     assert len(set.union(*keys.values())) == 20 * len(keys)
+
+
+# The logs of publications
+
+
+@pytest.mark.parametrize(("department", "dataset"), LISTS, ids=NAMES)
+def test_revisions_of_a_record_count_up_day_by_day(home: Path, department, dataset) -> None:
+    """Numbered from one without gaps, each on a later day than the one before, none before the world's first day."""
+    log = log_file(home / "government", department.name, dataset.name)
+    wrong = duckdb.sql(f"""
+        SELECT * FROM (
+            SELECT revision, published_at, row_number() OVER records AS number,
+                   lag(published_at::DATE) OVER records AS earlier
+            FROM '{log}' WINDOW records AS (PARTITION BY record ORDER BY published_at))
+        WHERE revision <> number OR published_at::DATE <= earlier OR published_at < TIMESTAMP '{FIRST_DAY}'""")
+    assert wrong.fetchall() == []
+
+
+def test_loading_twice_gives_the_same_logs(world: Path, home: Path, tmp_path: Path) -> None:
+    load_logs(tmp_path, world)
+    for department, dataset in LISTS:
+        first, second = (log_file(folder, department.name, dataset.name) for folder in (home / "government", tmp_path))
+        both = [f"SELECT * FROM '{a}' EXCEPT ALL SELECT * FROM '{b}'" for a, b in ((first, second), (second, first))]
+        assert [duckdb.sql(query).fetchall() for query in both] == [[], []]
+
+
+def test_an_order_bears_the_same_number_on_the_platform_and_in_invoices(http: TestClient, world: Path) -> None:
+    numbers = set(row_keys("order", visible(world, "trade_order")["order_id"].to_numpy(), 7, "PO"))
+    remarks = {row["bz"] for row in all_pages(http, "/v1/vat_invoices/invoices")}
+    assert remarks
+    assert {remark.removeprefix("合同号 ") for remark in remarks} <= numbers

@@ -147,7 +147,8 @@ def create_app(home: Path) -> FastAPI:
     _common_routes(app, platform)
     for department in DEPARTMENTS:
         for dataset in department.datasets:
-            _dataset_routes(app, platform, department, dataset)
+            _list_route(app, platform, department, dataset)
+            _record_route(app, platform, department, dataset)
         _history_routes(app, platform, department)
     return app
 
@@ -261,20 +262,18 @@ def _description(app: FastAPI, platform: Platform) -> dict:
     return openapi.describe(app, versions)
 
 
-def _dataset_routes(app: FastAPI, platform: Platform, department: Department, dataset: Dataset) -> None:
-    path = f"/v1/{department.name}/{dataset.name}"
-    guard = _guard(platform, department)
+def _list_route(app: FastAPI, platform: Platform, department: Department, dataset: Dataset) -> None:
     scope = f"{department.name}.{dataset.name}"
 
     @app.get(
-        path,
+        f"/v1/{department.name}/{dataset.name}",
         tags=[department.title],
         summary=f"List {dataset.name}",
         description=f"{dataset.about} Grain: {dataset.grain}. Published after {dataset.lag.text()}. "
         "In the order of publication; keep the last cursor and go on from it another day.",
         responses=openapi.list_responses(department, dataset),
         operation_id=f"list_{department.name}_{dataset.name}",
-        dependencies=[guard],
+        dependencies=[_guard(platform, department)],
     )
     def listed(
         request: Request,
@@ -294,14 +293,16 @@ def _dataset_routes(app: FastAPI, platform: Platform, department: Department, da
         body = {"data": data, "has_more": more, "next_cursor": following}
         return cached(request, body, {"X-Schema-Version": str(platform.fields(department, dataset)[1])})
 
+
+def _record_route(app: FastAPI, platform: Platform, department: Department, dataset: Dataset) -> None:
     @app.get(
-        path + "/{record_id}",
+        f"/v1/{department.name}/{dataset.name}/{{record_id}}",
         tags=[department.title],
         summary=f"One record of {dataset.name}",
         description="The newest revision published by today.",
         responses=openapi.record_responses(department, dataset),
         operation_id=f"get_{department.name}_{dataset.name}",
-        dependencies=[guard],
+        dependencies=[_guard(platform, department)],
     )
     def one(
         request: Request,
@@ -312,7 +313,7 @@ def _dataset_routes(app: FastAPI, platform: Platform, department: Department, da
         if record_id[0] == dataset.prefix:
             found = platform.records(department, dataset, ["record = ?"], [int(record_id[1:], 16)], 1000)
         if not found:
-            raise ApiError(404, "not_found", f"{scope} has published no record {record_id}")
+            raise ApiError(404, "not_found", f"{dataset.name} holds no published record {record_id}")
         newest = max(found, key=lambda row: row["revision"])
         body = {name: value for name, value in newest.items() if name[0] != "_"}
         return cached(request, body, {"X-Schema-Version": str(platform.fields(department, dataset)[1])})
