@@ -117,7 +117,7 @@ class Platform:
     def records(
         self, department: Department, dataset: Dataset, where: list[str], values: list, limit: int
     ) -> list[dict]:
-        """Published records in the order of publication, with their positions under `_position`."""
+        """Published records in the order of publication; `_time` and `_record` are their position."""
         tomorrow = datetime.combine(self.clock.today() + timedelta(days=1), datetime.min.time())
         columns = select_list(dataset, self.fields(department, dataset)[0])
         conditions = " AND ".join(["published_at < ?", *where])
