@@ -29,7 +29,8 @@ Command = Callable[..., subprocess.CompletedProcess]
 def env(loaded: Path, tmp_path: Path) -> dict[str, str]:
     """Environment of a state folder and ports of the test's own."""
     shutil.copytree(loaded, tmp_path / "sources")
-    ports = dict(zip(NAMES, free_ports(3), strict=True))
+    listening = (*NAMES, "banking", "industrial", "industrial_controller")
+    ports = dict(zip(listening, free_ports(len(listening)), strict=True))
     return {"SOURCES_HOME": str(tmp_path / "sources")} | {f"SOURCES_{n.upper()}_PORT": str(p) for n, p in ports.items()}
 
 
@@ -93,6 +94,30 @@ def test_up_twice_advance_and_down(sources: Command, world: Path, env: dict[str,
     assert living(family) == []
     assert not list((Path(env["SOURCES_HOME"]) / "run").glob("*.json"))
     assert "nothing was running" in sources("down").stdout
+
+
+def test_all_systems_start_advance_and_stop(sources: Command, world: Path, env: dict[str, str]) -> None:
+    """REST, PostgreSQL, Kafka and the drop folder together, from an early day on."""
+    sources("up", "--world", str(world), "--today", "2019-01-20")
+    report = json.loads(sources("status", "--json").stdout)
+    assert {row["name"]: row["status"] for row in report["processes"]} == dict.fromkeys(
+        (*NAMES, "banking", "industrial"), "up"
+    )
+    family = []
+    for row in report["processes"]:
+        leader = psutil.Process(row["pid"])
+        family += [leader, *leader.children(recursive=True)]
+    addresses = {
+        connection.laddr.ip
+        for member in family
+        for connection in member.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert addresses <= {"127.0.0.1", "::ffff:127.0.0.1"}
+    sources("advance", "--days", "2")
+    assert (Path(env["SOURCES_HOME"]) / "field" / "drop" / "2019-01-22" / "manifest.json").exists()
+    sources("down")
+    assert living([member.pid for member in family]) == []
 
 
 def test_a_killed_server_is_seen_and_started_again(sources: Command, world: Path) -> None:
