@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 
 from sources.systems import world as worlds
 from sources.systems.clock import world_days
+from sources.systems.errors import SourcesError
 from sources.systems.keys import department_keys, permute, row_numbers, uniform
 
 
@@ -61,6 +63,26 @@ def make_subjects(connection: duckdb.DuckDBPyConnection, world: Path, system: st
         from firm join unlisted u using (firm_id)""")
     connection.execute('create or replace temp table subject_key as select distinct firm_id, "key" from subject')
     connection.unregister("unlisted")
+
+
+def renew(folder: Path, world: Path, package: Path, state: str, running: bool) -> None:
+    """Removes the state of another world, or of other code, from a system's folder; notes what it is loaded from.
+
+    What was loaded day by day cannot be mended, only loaded anew. Raises SourcesError while the system runs.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    code = sorted(file.name for kind in ("*.py", "*.sql") for file in package.glob(kind))
+    mark = {"world": worlds.fingerprint(world), "code": worlds.code_digest(package, *code, "../projection.py")}
+    if worlds.read_mark(folder) == mark:
+        return
+    if running:
+        raise SourcesError(
+            f"{folder.name} runs with another world or other code than it is to be loaded from",
+            where=str(folder),
+            remedy="vinelake sources down, then load or up again",
+        )
+    shutil.rmtree(folder / state, ignore_errors=True)
+    worlds.write_mark(folder, mark)
 
 
 def windows(after: dt.date | None, start: dt.date, until: dt.date) -> Iterator[tuple[dt.date, dt.date]]:

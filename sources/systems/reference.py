@@ -9,15 +9,16 @@ import re
 from datetime import date
 from pathlib import Path
 
-from sources.systems.banking.payments import LATE_DAYS, LATE_SHARE
+from sources.systems.banking import cluster, payments
 from sources.systems.bureau.ledger import RESOLVE_DAYS
 from sources.systems.bureau.report import ADVERSE_YEARS, ENQUIRY_YEARS, OVERDUE_DAYS, SHOWN_MONTHS
 from sources.systems.clock import DAYS_LEFT_AT_START
+from sources.systems.field import evidence
 from sources.systems.government.departments import DEPARTMENTS
 from sources.systems.government.events import NOTICE_DAYS, OUTAGES, SCHEMA_CHANGES
 from sources.systems.government.history import READY_DAY
 from sources.systems.government.model import Dataset
-from sources.systems.industrial.topics import TOPICS
+from sources.systems.industrial.topics import BLOCK_HOURS, TOPICS, Traits
 from sources.systems.settings import PROJECT_DIR, Settings
 
 FILE = PROJECT_DIR / "docs" / "reference" / "source_systems.md"
@@ -42,9 +43,22 @@ def render() -> str:
         "enquiries": str(ENQUIRY_YEARS),
         "overdue": str(OVERDUE_DAYS),
         "adverse": str(ADVERSE_YEARS),
-        "late": f"{LATE_SHARE:.0%}",
-        "late_days": str(LATE_DAYS),
+        "tables": _bank_tables(),
+        "late": f"{payments.LATE_SHARE:.0%}",
+        "late_days": str(payments.LATE_DAYS),
+        "doubled": f"{payments.DOUBLED_RATIO:.1%}",
+        "reversal_days": str(payments.REVERSAL_DAYS),
+        "full_remark": f"{payments.FULL_REMARK:.0%}",
+        "short_remark": f"{payments.SHORT_REMARK - payments.FULL_REMARK:.0%}",
         "topics": _table(["topic", "what"], [[f"`{topic.name}`", topic.about] for topic in TOPICS]),
+        "block_hours": str(BLOCK_HOURS),
+        "traits": _message_traits(),
+        "report_days": str(evidence.REPORT_DAYS),
+        "missing": f"{evidence.MISSING_RATIO:.0%}",
+        "number_missing": f"{evidence.NUMBER_MISSING_RATIO:.0%}",
+        "table_ratio": f"{evidence.TABLE_RATIO:.0%}",
+        "scene_from": str(evidence.SCENE_DAYS[0]),
+        "scene_to": str(evidence.SCENE_DAYS[1]),
     }
     return re.sub(r"<<(\w+)>>", lambda match: facts[match[1]], TEMPLATE.read_text())
 
@@ -113,6 +127,41 @@ def _meaning(field) -> str:
     if field.codes:
         words += ": " + ", ".join(f"{code} {meaning}" for code, meaning in field.codes.items())
     return words
+
+
+def _bank_tables() -> str:
+    """The tables of both databases with the comments of their definitions."""
+    rows = []
+    for database in cluster.DATABASES:
+        definition = (cluster.DDL_DIR / f"{database}.sql").read_text()
+        for name, about in re.findall(r"comment on (?:table|view) (\S+) is '((?:[^']|'')*)'", definition):
+            rows.append([database, f"`{name}`", about.replace("''", "'")])
+    return _table(["database", "table", "what"], rows)
+
+
+def _message_traits() -> str:
+    """Each topic's traits, as declared."""
+
+    def line(traits: Traits) -> list[str]:
+        late = f"{traits.straggler_ratio:.0%}, up to {traits.straggler_hours:.0f} h" if traits.straggler_ratio else ""
+        breaks = (
+            f"{traits.outage_ratio:.1%} of days, up to {traits.outage_hours:.0f} h; {traits.lost_ratio:.0%} lose all"
+            if traits.outage_ratio
+            else ""
+        )
+        skew = (traits.constant_skew_ratio, traits.drift_ratio, traits.zone_ratio)
+        clocks = " / ".join(f"{share:.0%}" for share in skew) if any(skew) else ""
+        return [f"{traits.delay_seconds:.0f} s", late, f"{traits.duplicate_ratio:.1%}", breaks, clocks]
+
+    titles = [
+        "topic",
+        "mean delay",
+        "stragglers",
+        "sent twice",
+        "breaks",
+        "clock off by up to 20 min / drifting / in UTC",
+    ]
+    return _table(titles, [[f"`{topic.name}`", *line(topic.traits)] for topic in TOPICS])
 
 
 def _table(titles: list[str], rows: list[list[str]]) -> str:

@@ -14,10 +14,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from running import advance_and_die, secrets_in
+from small_world import write_small_world
 
 from sources.systems import field
 from sources.systems.clock import world_days
+from sources.systems.errors import SourcesError
 from sources.systems.field import documents, drop, evidence
+from sources.systems.projection import renew
 from sources.systems.settings import get_settings
 
 UNTIL = date(2020, 6, 30)
@@ -178,3 +181,16 @@ def test_a_chinese_font_gives_chinese_documents_whose_text_can_be_taken_out(
     assert "杭州样本机械有限公司" in text
     assert "营业收入" in text
     assert "1,234,567.00" in text
+
+
+def test_another_world_starts_from_nothing_and_the_same_one_goes_on(world: Path, tmp_path: Path) -> None:
+    other = write_small_world(tmp_path / "other", firms=6, days=40, seed=8)
+    home = tmp_path / "home"
+    field.load(home, other)
+    field.advance(home, other, world_days(other)[1])
+    field.load(home, other)
+    assert drop.complete_through(drop.folder(home)) == world_days(other)[1]
+    field.load(home, world)
+    assert drop.complete_through(drop.folder(home)) is None
+    with pytest.raises(SourcesError, match="another world"):
+        renew(home / "field", other, Path(field.__file__).parent, "drop", running=True)

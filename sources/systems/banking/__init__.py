@@ -7,10 +7,12 @@ from pathlib import Path
 
 from sources.systems.banking import cluster, loader
 from sources.systems.process import Process
+from sources.systems.projection import renew
 
 
 def load(home: Path, world: Path) -> None:
-    """Makes the empty cluster with its passwords, if there is none."""
+    """Makes the empty cluster with its passwords, if there is none for this world."""
+    renew(home / "banking", world, Path(__file__).parent, "data", cluster.process(home).running() is not None)
     cluster.initialise(home)
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from sources.systems.field import drop
 from sources.systems.process import Process
+from sources.systems.projection import renew
 
 
 def load(home: Path, world: Path) -> None:
-    """Makes the empty drop folder."""
+    """Makes the empty drop folder, if there is none for this world."""
+    renew(home / "field", world, Path(__file__).parent, "drop", False)
     drop.folder(home).mkdir(parents=True, exist_ok=True)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sources.systems.field import documents, evidence
 from sources.systems.projection import first_day, open_world, windows
+from sources.systems.world import fingerprint
 
 MANIFEST = "manifest.json"
 
@@ -30,7 +31,9 @@ def advance(home: Path, world: Path, until: dt.date) -> None:
         return
     source = open_world(world)
     evidence.prepare(source, world)
-    font = documents.chinese_font(home / "field" / "font.ttf", evidence.characters(source))
+    font = documents.chinese_font(
+        folder(home).parent / f"font-{fingerprint(world)[:12]}.ttf", evidence.characters(source)
+    )
     for first, last in behind:
         files = evidence.files(source, first, last, font)
         day = first

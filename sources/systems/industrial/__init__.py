@@ -7,11 +7,14 @@ from pathlib import Path
 
 from sources.systems.industrial import broker, publisher
 from sources.systems.process import Process
+from sources.systems.projection import renew
 
 
 def load(home: Path, world: Path) -> None:
-    """Fetches Kafka's jars on first use and formats the log's storage, if there is none."""
-    broker.format_storage(home)
+    """Fetches Kafka's jars on first use and formats the log's storage, if there is none for this world."""
+    renew(home / "industrial", world, Path(__file__).parent, "log", broker.process(home).running() is not None)
+    if broker.process(home).running() is None:
+        broker.prepare(home)
 
 
 def processes(home: Path, world: Path) -> list[Process]:

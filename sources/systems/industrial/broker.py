@@ -40,12 +40,12 @@ def client(**more: object) -> dict:
 
 
 def process(home: Path) -> Process:
-    """The broker as a supervised process; its settings file is written anew each time, ports may have changed."""
+    """The broker as a supervised process; `prepare` must have been there before its start."""
     settings = get_settings()
     return Process(
         name="industrial",
         home=home,
-        command=[*_java(home, f"-Xmx{settings.industrial_memory}"), "kafka.Kafka", str(_write_settings(home))],
+        command=[*_java(home, f"-Xmx{settings.industrial_memory}"), "kafka.Kafka", str(_settings_file(home))],
         port=settings.industrial_port,
         port_setting="SOURCES_INDUSTRIAL_PORT",
         ready=_answers,
@@ -54,13 +54,20 @@ def process(home: Path) -> Process:
     )
 
 
-def format_storage(home: Path) -> None:
-    """Gives the log's folder its cluster id, unless it has one."""
+def prepare(home: Path) -> None:
+    """Fetches the jars, writes the settings anew (ports may have changed), and gives the log's folder its cluster id.
+
+    Does only what is missing.
+    """
+    jars.ensure()
+    _dir(home).mkdir(parents=True, exist_ok=True)
+    _logging_file(home).write_text(LOG4J)
+    _settings_file(home).write_text("".join(f"{name}={value}\n" for name, value in _broker_settings(home).items()))
     if (_dir(home) / "log" / "meta.properties").exists():
         return
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster]
-    command = [*_java(home, "-Xmx256m"), *tool, "-c", str(_write_settings(home))]
+    command = [*_java(home, "-Xmx256m"), *tool, "-c", str(_settings_file(home))]
     done = subprocess.run(command, capture_output=True, text=True, cwd=_dir(home))
     if done.returncode:
         raise SourcesError(
@@ -70,23 +77,27 @@ def format_storage(home: Path) -> None:
 
 
 def _dir(home: Path) -> Path:
-    folder = home / "industrial"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return home / "industrial"
+
+
+def _logging_file(home: Path) -> Path:
+    return _dir(home) / "log4j2.properties"
+
+
+def _settings_file(home: Path) -> Path:
+    return _dir(home) / "server.properties"
 
 
 def _java(home: Path, heap: str) -> list[str]:
-    logging = _dir(home) / "log4j2.properties"
-    logging.write_text(LOG4J)
     return [
         *(jars.JAVA, heap, "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true"),
-        *(f"-Dlog4j2.configurationFile={logging}", "-cp", jars.class_path()),
+        *(f"-Dlog4j2.configurationFile={_logging_file(home)}", "-cp", str(jars.jar_dir() / "*")),
     ]
 
 
-def _write_settings(home: Path) -> Path:
+def _broker_settings(home: Path) -> dict[str, object]:
     port, controller = get_settings().industrial_port, get_settings().industrial_controller_port
-    lines = {
+    return {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.voters": f"1@{HOST}:{controller}",
@@ -109,9 +120,6 @@ def _write_settings(home: Path) -> Path:
         "log.message.timestamp.before.max.ms": FOREVER,
         "log.message.timestamp.after.max.ms": FOREVER,
     }
-    path = _dir(home) / "server.properties"
-    path.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
-    return path
 
 
 def _answers() -> bool:

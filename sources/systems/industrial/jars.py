@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,11 +25,10 @@ def jar_dir() -> Path:
     return Path(sys.prefix) / "share" / "vinelake-ivy" / f"kafka-{KAFKA}"
 
 
-def class_path() -> str:
-    """Java's class path of the broker; fetches the jars when they are missing."""
+def ensure() -> None:
+    """Fetches the jars when they are missing."""
     if not jar_dir().exists():
         fetch()
-    return str(jar_dir() / "*")
 
 
 def fetch() -> None:
@@ -88,8 +86,3 @@ def _trust_store(work: Path) -> list[str]:
     password = "changeit"
     (work / "trust.p12").write_bytes(serialize_java_truststore(entries, BestAvailableEncryption(password.encode())))
     return [f"-Djavax.net.ssl.trustStore={work / 'trust.p12'}", f"-Djavax.net.ssl.trustStorePassword={password}"]
-
-
-def remove() -> None:
-    """Deletes the jars; the next start fetches them anew."""
-    shutil.rmtree(jar_dir(), ignore_errors=True)

@@ -202,7 +202,7 @@ TOPICS = (
             to_json({{'receipt_number': numbered('WR', receipt_id, 'receipt'), 'warehouse_id': w.member_id,
              'owner': {{'member_id': o.member_id, 'name': o.name}}, 'good': good, 'quantity_units': quantity_units,
              'lot_code': lot_code,
-             'pledged_to': 'B' || lpad(({FIRST_BANK} - pledged_to_id + 1)::VARCHAR, 3, '0')}}) as body
+             'pledged_to': 'B' || lpad(({FIRST_BANK} - pledged_to_id)::VARCHAR, 2, '0')}}) as body
         from {_RECEIPT_FROM} where issued_on between date '{{first}}' and date '{{last}}'
         union all
         select whole('released|' || receipt_id), r.warehouse_id, numbered('WR', receipt_id, 'receipt'),
