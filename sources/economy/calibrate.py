@@ -1,5 +1,7 @@
 """Measures a written world against published figures, each beside its target interval and source."""
 
+# ruff: noqa: E501 (queries)
+
 from __future__ import annotations
 
 import json
@@ -249,7 +251,7 @@ def credit(w: World) -> list[Fact]:
     """Bad loans, first loans, guarantees, prices."""
     stock = w.rows(
         "with x as (select s.*, f.size_class z from loan_status s join loan using (loan_id) join firm f using (firm_id)) "
-        "select sum(case when days_past_due > 90 and z <> 'large' then balance_fen end) / sum(case when z <> 'large' then "
+        "select sum(case when days_past_due > 90 and z in ('micro', 'small') then balance_fen end) / sum(case when z in ('micro', 'small') then "
         "balance_fen end) small, coalesce(sum(case when days_past_due > 90 and z = 'large' then balance_fen end), 0) / "
         "sum(case when z = 'large' then balance_fen end) large from x where month > (select min(month) + 365 from x)"
     )

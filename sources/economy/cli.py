@@ -27,9 +27,7 @@ economy.add_command(commands.bulk)
     "--out", type=click.Path(path_type=Path), required=True, help="Folder; a world already there is replaced."
 )
 @click.option("--plant/--no-plant", default=True, show_default=True, help="Plant frauds and honest look-alikes.")
-@click.option(
-    "--content/--no-content", default=True, show_default=True, help="Derive what departments and platforms hold."
-)
+@click.option("--content/--no-content", default=True, show_default=True, help="Derive what departments hold.")
 def generate(firms: int, years: float, seed: int, first_day: str, out: Path, plant: bool, content: bool) -> None:
     """Write the world of a seed as Parquet."""
     from rich.progress import Progress
@@ -42,8 +40,11 @@ def generate(firms: int, years: float, seed: int, first_day: str, out: Path, pla
             firms, years, seed, out, first_day, plant, content, lambda d, n: bar.update(task, completed=d, total=n)
         )
     rows = sum(t["rows"] for t in facts["tables"].values())
-    click.echo(f"{out}: {firms} firms, {facts['first_day']} to {facts['last_day']}, {rows:,} rows in "
-               f"{len(facts['tables'])} tables, {facts['seconds']['all']} s (kernel {facts['seconds']['kernel']} s)")  # fmt: skip
+    seconds = facts["seconds"]
+    click.echo(
+        f"{out}: {firms} firms, {facts['first_day']} to {facts['last_day']}, {rows:,} rows in {len(facts['tables'])} "
+        f"tables, {seconds['all']} s (kernel {seconds['kernel']} s)"
+    )
 
 
 @economy.command()

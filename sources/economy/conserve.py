@@ -1,4 +1,4 @@
-"""What must balance on every day: money, claims, goods. Each is recomputed from the parts, not from the running sums."""
+"""What must balance on every day: money, claims, goods. Each is summed anew from its parts."""
 
 from __future__ import annotations
 

@@ -414,7 +414,7 @@ def decide(s, t, i, credit, base_rate, spread):
     reason = 0
     if z <= 0:
         reason = 1
-    if age < 540 and s.rng.random() < 0.8:
+    if age < 1000 and s.rng.random() < 0.75:
         reason = 2
     if amount < 5_000_000:
         reason = 3
@@ -470,7 +470,7 @@ def decide(s, t, i, credit, base_rate, spread):
 
 @njit(cache=True)
 def renewals(s, t, d, credit, base_rate, spread):
-    """A bullet near its end: the bank decides; at the end it is extended, or promised anew after repayment, or refused."""
+    """A bullet near its end: the bank extends it, promises a new loan after repayment, or refuses."""
     loan = s.loan[d]
     f = s.firm[loan.firm]
     end = due_day(loan, loan.months)
@@ -657,10 +657,10 @@ def requests(s, t, credit, base_rate, spread):
                 move(s, t, i, -1, out, 14, 0, -1, -1, -1)
                 f.m_div += out
                 f.wealth = min(np.int64(s.k.owner_wealth * year * (0.4 + f.prudence)), f.wealth + out // 4)
-        if f.borrower and f.closing == 0 and f.app_due == FAR and t - f.last_apply > 150 and s.cash[i] < 0.6 * target:
-            if s.rng.random() < 0.10:
-                product = INSTALMENT if s.rng.random() < 0.4 else BULLET
-                apply_for(s, t, i, np.int64(year * (0.06 + 0.16 * s.rng.random())), product, 1)
+        rested = f.app_due == FAR and t - f.last_apply > 150
+        if f.borrower and f.closing == 0 and rested and s.cash[i] < 0.6 * target and s.rng.random() < 0.10:
+            product = INSTALMENT if s.rng.random() < 0.4 else BULLET
+            apply_for(s, t, i, np.int64(year * (0.06 + 0.16 * s.rng.random())), product, 1)
 
 
 @njit(cache=True)

@@ -136,7 +136,7 @@ class Plan:
     transfers: np.ndarray = field(default_factory=lambda: np.zeros(0, TRANSFER))
     invoices: np.ndarray = field(default_factory=lambda: np.zeros(0, FAKE_INVOICE))
     # Firm → share of each new loan that its owner diverts (the kernel pays it out to the owner at drawdown), and the
-    # planted id written on the loan; doubly pledged loans: firm → planted id (only marked, content writes the collateral).
+    # planted id written on the loan; doubly pledged loans: firm → planted id (only marked; content writes collateral).
     diverted: dict[int, tuple[float, int]] = field(default_factory=dict)
     double_pledged: dict[int, int] = field(default_factory=dict)
     planted: pa.Table | None = None  # rows of table `planted`

@@ -144,6 +144,7 @@ def firms(pop: Population, base: np.ndarray, rng: np.random.Generator, knobs: Kn
     f["overhead"] = params.OVERHEAD_SHARE - params.SKILL_MARGIN * z
     f["waste"] = f["overhead"]
     f["wealth"] = (sales * 365 * knobs.owner_wealth * (0.4 + pop.prudence)).astype("i8")
+    f["wealth"] *= np.where(pop.kind == 0, 8, 1)  # large groups stand behind cores
     f["unit_cost"] = pop.price * params.MATERIAL_SHARE
     f["raw"], f["fin"] = (usual * 22).astype("i8") + 2, (usual * 12).astype("i8") + 2
     f["adjust"] = 1.0

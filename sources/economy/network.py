@@ -75,7 +75,7 @@ def suppliers_of(rng: np.random.Generator, pop: Population, alive: np.ndarray, w
     chance /= chance.sum()
     other = np.flatnonzero(alive & (pop.tier == tier + 1) & (pop.kind == 1)) if kind == "manufacturer" else whole
     for buyer in cell:
-        count = round((pop.staff[buyer] / params.MIN_STAFF) ** params.DEGREE * rng.lognormal(-0.1, 0.35))
+        count = round((pop.staff[buyer] / params.MIN_STAFF) ** params.DEGREE * rng.lognormal(0.45, 0.35))
         count = int(np.clip(count, 1, max(1, len(whole) * 0.6)))
         picked = np.unique(rng.choice(whole, count, p=chance))
         if len(other) and rng.random() < params.CROSS_CHAIN * count:
@@ -132,10 +132,10 @@ def outside_links(rng: np.random.Generator, pop: Population, inside: np.ndarray)
     supply = supply[supply["share"] > 0.01]
     supply["lead"] = rng.integers(2, 8, len(supply))
     sells_out = ~np.isin(pop.kind, [KINDS.index("retailer")])
-    some = np.clip(1.3 * (pop.staff / params.MIN_STAFF) ** 0.5 * rng.lognormal(0, 0.5, pop.n), 1, 80)
+    some = np.clip(2.6 * (pop.staff / params.MIN_STAFF) ** 0.5 * rng.lognormal(0, 0.5, pop.n), 1, 80)
     some = np.where(sells_out, some, 0).astype("i4")
     seller = np.repeat(np.arange(pop.n), some)
-    amount = rng.gamma(0.5, 1.0, len(seller)) + 0.05
+    amount = rng.gamma(0.9, 1.0, len(seller)) + 0.1
     whole = np.bincount(seller, amount, pop.n)
     party = OUTSIDE + rng.choice(pop.outside, len(seller), p=popular)
     return np.concatenate([supply, new_links(rng, seller, party, amount / whole[seller], day[seller])])

@@ -86,7 +86,7 @@ INDUSTRY: dict[tuple[str, str], tuple[str, ...]] = {
     ("services", "carrier"): ("5431", "5432"),
     ("services", "warehouse"): ("5930", "5990"),
 }
-# Who sells to whom: (buyer chain or *, buyer kind, buyer tier) → list of (seller chain or = for the own, kind, tier, weight).
+# Who sells to whom: buyer chain (* any), kind, tier → sellers' chain (= the own), kind, tier, weight.
 SUPPLIERS: list[tuple[str, str, int, list[tuple[str, str, int, float]]]] = [
     ("food", "manufacturer", 2, [("farming", "farm", 3, 0.4), ("farming", "merchant", 2, 0.6)]),
     ("farming", "merchant", 2, [("=", "farm", 3, 1.0)]),
@@ -107,7 +107,7 @@ MIN_STAFF = 3
 MAX_STAFF = 3000
 # Founded before the start: shares younger than 5 and older than 10 years (SAIC 2013: 49.4 % and 17.7 %).
 AGE_POINTS = ((0.0, 0.0), (0.13, 1.0), (0.25, 2.0), (0.495, 5.0), (0.823, 10.0), (0.96, 20.0), (1.0, 35.0))
-BIRTHS_A_YEAR = 0.085  # of all firms; equals exits in the long run (SAIC 2013: 6–9 % leave a year)
+BIRTHS_A_YEAR = 0.12  # of all firms; more than leave, as in a growing economy (SAIC 2013: half are younger than 5)
 
 # Prices, sales and costs (assumed, in line with industrial statistics: materials two thirds of sales, wages a sixth).
 RAW_PRICE_FEN = 4000.0
@@ -124,8 +124,8 @@ RENT_SHARE = 0.015
 DEGREE = 0.75
 ATTACH = 0.9
 CROSS_CHAIN = 0.12
-LINK_LOSS_YEAR = 0.13  # about half of the links are replaced in five years (Goto and Souma 2020)
-CYCLE_DAYS = 34.0
+LINK_LOSS_YEAR = 0.10  # about half of the links are replaced in five years (Goto and Souma 2020)
+CYCLE_DAYS = 48.0
 TERMS = ((30, 0.10), (45, 0.12), (60, 0.28), (75, 0.15), (90, 0.25), (120, 0.10))  # Coface China 2025: mean 76 days
 LATE_SHARE = 0.55  # invoices that a liquid buyer pays late by habit
 LATE_DAYS = 66.0  # their mean delay (Coface China 2025: 65 days)

@@ -112,7 +112,7 @@ def take_order(s, t, link, seller, buyer, qty, price, due, terms, key, service):
 def place_orders(s, t, eff, cum, burn, demand, price_now):
     """Every link whose day has come: the buyer orders what it used since, pulled towards its stock target.
 
-    `eff` is the share of normal ordering today, `cum` its running sum by day, `price_now[chain, depth]` the price level.
+    `eff`: share of normal ordering today; `cum`: its running sum by day; `price_now[chain, depth]`: price level.
     """
     for at in range(s.seq[LINKS]):
         k = s.link[at]
@@ -163,6 +163,12 @@ def pick_outside(s):
 
 
 @njit(cache=True)
+def count_of(s, mean):
+    """A small count with the given mean: its whole part, and one more with the chance of the rest."""
+    return np.int64(mean + s.rng.random())
+
+
+@njit(cache=True)
 def one_off(s, t, eff, price_now):
     """Small purchases of services and supplies, one-off customers, and now and then an investment."""
     n = len(s.firm)
@@ -171,11 +177,14 @@ def one_off(s, t, eff, price_now):
         if f.active == 0 or f.closing:
             continue
         year_sales = f.slow * 365.0
-        if s.rng.random() < s.k.sundry_year / 365.0 * eff:
+        # Partners grow with size as suppliers do; the factor keeps the mean over firms at the knobs' rates.
+        busy = min(40.0, 0.36 * (f.size / 3.0) ** 0.75)
+        for _ in range(count_of(s, s.k.sundry_year / 365.0 * eff * busy)):
             rest = max(f.overhead - 0.04, 0.004)
-            amount = np.int64(year_sales * rest / s.k.sundry_year * np.exp(0.9 * s.rng.standard_normal() - 0.4))
+            lot = np.exp(0.9 * s.rng.standard_normal() - 0.4)
+            amount = np.int64(year_sales * rest / (s.k.sundry_year * busy) * lot)
             seller = pick_outside(s)
-            if s.rng.random() < 0.3:
+            if s.rng.random() < 0.12:
                 j = np.int64(s.rng.random() * n)
                 if s.firm[j].active and j != i and not s.firm[j].closing and s.firm[j].retail == 0:
                     seller = j
@@ -188,8 +197,8 @@ def one_off(s, t, eff, price_now):
                         take_order(s, t, -1, seller, i, qty, max(price, 1), t + 3, 15, 0, 1)
                 else:
                     take_order(s, t, -1, seller, i, 1, amount, t + 1, np.int64(s.rng.random() * 45), 0, 1)
-        if f.retail == 0 and s.rng.random() < s.k.spot_year / 365.0 * eff:
-            qty = np.int64(f.fc * 3.0 * s.rng.exponential() + s.rng.random())
+        for _ in range(0 if f.retail else count_of(s, s.k.spot_year / 365.0 * eff * busy)):
+            qty = np.int64(f.fc * 3.0 / max(busy, 0.5) * s.rng.exponential() + s.rng.random())
             if qty >= 1:
                 price = np.int64(f.price * price_now[f.chain, f.depth + 1])
                 take_order(s, t, -1, i, pick_outside(s), qty, max(price, 1), t + 4, np.int64(s.rng.random() * 60), 0, 0)
@@ -198,7 +207,7 @@ def one_off(s, t, eff, price_now):
             if amount > 100000:
                 take_order(s, t, -1, pick_outside(s), i, 1, amount, t + 15, 60, 1, 1)
         if s.rng.random() < s.k.accident_year / 365.0:
-            amount = np.int64(year_sales * s.k.accident_share * s.rng.exponential())
+            amount = np.int64(year_sales * s.k.accident_share * s.rng.exponential() * (max(f.size, 3.0) / 10.0) ** -0.3)
             if amount > 100000:
                 take_order(s, t, -1, pick_outside(s), i, 1, amount, t + 2, 5, 1, 1)
 

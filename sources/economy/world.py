@@ -370,6 +370,7 @@ class Spill:
                 "decision": words(a[:, 7], ("declined", "approved")),
                 "reason": words(np.where(a[:, 8] > 0, a[:, 8], -1), REASONS),
                 "purpose": words(a[:, 9], APPLIED_FOR),
+                **applicants(self.run.population, a[:, 1]),
             },
         )
         write(
@@ -450,6 +451,13 @@ class Spill:
                 "paid_fen": g["guaranteed"],
             },
         )
+
+
+def applicants(pop: Population, firm: np.ndarray) -> dict[str, pa.Array]:
+    """Device and phone from which a firm's owner applies."""
+    person = pop.tables["person"]
+    at = np.searchsorted(person["person_id"].to_numpy(), pop.owner[firm])
+    return {"device_id": person["device_id"].take(at), "contact_phone": person["phone"].take(at)}
 
 
 def optional(values: np.ndarray) -> pa.Array:
@@ -584,7 +592,7 @@ def good_code(firm: np.ndarray, seller: int, buyer: int) -> int:
 
 
 def size_class(pop: Population, yearly_sales: np.ndarray) -> np.ndarray:
-    """0 micro … 3 large by the statistical rules of 2017; agriculture by sales, trade and industry by staff and sales."""
+    """0 micro … 3 large by the statistical rules of 2017: agriculture by sales, others by staff and sales."""
     sales = yearly_sales / 100 / 10_000
     kind = np.array(
         ["industry", "industry", "wholesale", "retail", "agriculture", "wholesale", "software", "storage", "transport"]
