@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
 from rest_client import client_of
 
 from sources.systems.government.app import create_app
@@ -123,3 +126,36 @@ def test_the_docs_page_needs_nothing_from_outside(http: TestClient) -> None:
     assert RETURNS in page
     assert "http" not in page.replace("http-equiv", "")
     assert "<script" not in page
+
+
+@given(
+    rate=st.floats(0.5, 50),
+    burst=st.integers(1, 40),
+    pauses=st.lists(st.floats(0, 3), min_size=1, max_size=120),
+)
+def test_no_client_gets_more_than_its_burst_and_rate(rate: float, burst: int, pauses: list[float]) -> None:
+    """Over any span from the start, at most burst + rate × seconds requests pass; who waits as told is let in."""
+    now = [0.0]
+    buckets = Buckets(rate, burst, now=lambda: now[0])
+    passed = 0
+    for pause in pauses:
+        now[0] += pause
+        wait = buckets.take("a")
+        passed += wait == 0
+        assert passed <= burst + rate * now[0] + 1e-6
+        if wait:
+            now[0] += wait
+            assert buckets.take("a") == 0
+            passed += 1
+
+
+@given(
+    position=st.lists(st.integers(-(2**62), 2**62), max_size=3), scope=st.text(max_size=20), other=st.text(max_size=20)
+)
+def test_a_cursor_opens_with_its_own_list_only(position: list[int], scope: str, other: str) -> None:
+    packed = cursor.pack(position, scope, "key")
+    assert cursor.unpack(packed, scope, "key") == position
+    assert re.fullmatch(cursor.PATTERN, packed)
+    assert len(packed) <= cursor.MAX_LENGTH
+    if other != scope:
+        assert cursor.unpack(packed, other, "key") is None
