@@ -362,7 +362,7 @@ table(
     "Applications at every bank.",
     """
     application_id i64, firm_id i32, bank_id i32, product str, applied_on date, amount_fen i64, decided_on date,
-    decision str, reason str, purpose str""",
+    decision str, reason str, purpose str, device_id str, contact_phone str""",
 )
 table(
     "loan",

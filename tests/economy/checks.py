@@ -331,7 +331,11 @@ with who as (
 select planted_id, look_alike, knows_rule, count(distinct device_id) as devices, count(distinct address) as addresses,
     count(distinct firm_id) as firms,
     (select count(distinct a.firm_id) from loan_application a join who w on w.firm_id = a.firm_id
-     where w.planted_id = who.planted_id and a.applied_on between w.from_on and w.from_on + 6) as applied
+     where w.planted_id = who.planted_id and a.applied_on between w.from_on and w.from_on + 6) as applied,
+    (select max(n) from (select count(distinct a.firm_id) as n
+     from loan_application a join who w on w.firm_id = a.firm_id
+     where w.planted_id = who.planted_id and a.applied_on between w.from_on and w.from_on + 6
+     group by a.device_id, a.bank_id)) as from_one_device
 from who group by 1, 2, 3
 """
 

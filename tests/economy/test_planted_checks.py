@@ -196,6 +196,7 @@ def test_rings_of_applicants_share_a_device(world):
     lies, alike = split(world, checks.APPLICANTS, "application_ring")
     assert (lies["devices"] == 1).all()
     assert (lies["applied"] >= 2).all()
+    assert (lies["from_one_device"] == lies["applied"]).all()
     assert (alike["devices"] == alike["firms"]).all()
     assert (alike["addresses"] == 1).all()
 

@@ -88,7 +88,8 @@ def test_liars_owe_less(rows):
             median(s.due_fen / r.amount_fen) filter (s.period not between e.from_on - 31 and e.to_on + 31) as outside
         from e join {social_insurance} s using (firm_id)
         join (select payer_id as firm_id, (date_trunc('month', paid_at) - interval 1 month)::date as period,
-              sum(amount_fen) as amount_fen from {payment} where purpose = 'wage' group by 1, 2) r using (firm_id, period)
+              sum(amount_fen) as amount_fen from {payment} where purpose = 'wage' group by 1, 2) r
+            using (firm_id, period)
     """)
     assert frame["inside"][0] < 0.75 * frame["outside"][0]
 

@@ -26,9 +26,25 @@ def settle(world: WorldData, facts: Facts, invoices, loans, abroad, owners) -> p
         able["cooked_statement"] = np.setdiff1d(able["cooked_statement"], sorted(after.members(papers, False)))
     later = after.choose(facts, able, planned, rng)
     liars, honest = (_firms(planned, later, look_alike) for look_alike in (False, True))
-    later += after.double_financed(facts, security.pairs_of_lenders(loans), loans, liars, honest, rng)
+    later += after.double_financed(facts, _pledging(facts, invoices, loans), loans, liars, honest, rng)
     later += _found(facts, planned, later, invoices, loans, guarantees, world, rng)
     return after.joined(planned, later)
+
+
+def _pledging(facts: Facts, invoices: pd.DataFrame, loans: pd.DataFrame) -> dict[int, list[tuple[int, int]]]:
+    """Firm → up to three pairs of overlapping loans at two banks, with invoices open when the second began."""
+    pairs = security.pairs_of_lenders(loans)
+    bills = security.pledgeable(facts, invoices, np.array(sorted(pairs), int))
+    out = {}
+    for firm, both in pairs.items():
+        held = [p for p in both[:3] if len(_open_bills(bills.get(firm), loans.at[p[1], "started_on"]))]
+        if held:
+            out[firm] = held
+    return out
+
+
+def _open_bills(rows: pd.DataFrame | None, day) -> pd.DataFrame:
+    return security.open_on(rows, day) if rows is not None else pd.DataFrame()
 
 
 def _firms(planned: pd.DataFrame, later: list[dict], look_alike: bool) -> set[int]:

@@ -97,8 +97,8 @@ COLUMNS = {
         "customer": "customer_number name uscc registration_number industry_code address phone customer_since "
         "updated_at",
         "customer_account": "account_number customer_number linked_on updated_at",
-        "application": "application_number customer_number product applied_on amount_fen purpose decided_on decision "
-        "reason updated_at",
+        "application": "application_number customer_number product applied_on amount_fen purpose device_id "
+        "contact_phone decided_on decision reason updated_at",
         "loan": "loan_number application_number customer_number product principal_fen rate_ratio started_on matures_on "
         "repayment security renews_number closed_on status updated_at",
         "schedule": "loan_number number due_on principal_fen interest_fen updated_at",
@@ -140,7 +140,7 @@ def _customers() -> str:
 
 
 def _applications() -> str:
-    common = "application_number, customer_number, product, applied_on, amount_fen, purpose"
+    common = "application_number, customer_number, product, applied_on, amount_fen, purpose, device_id, contact_phone"
     return f"""
     select {common}, null, null, null, office_time(applied_on, application_id, 'application')
     from our_application join client using (firm_id)

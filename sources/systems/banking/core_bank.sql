@@ -50,6 +50,8 @@ create table core_bank.application (
     applied_on date not null,
     amount_fen bigint not null check (amount_fen > 0),
     purpose text,
+    device_id text,
+    contact_phone text,
     decided_on date check (decided_on >= applied_on),
     decision text,
     reason text,
