@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from sources.economy.schema import TABLES, TYPES
 
@@ -374,17 +375,18 @@ def connect(world: Path, at: date) -> duckdb.DuckDBPyConnection:
         if not table.visible:
             continue
         files = table_files(world, name)
+        written = pq.read_schema(files[0]).names if files else []
+        columns = ", ".join(
+            c if c in written else f"null::{ARROW_TO_SQL[table.schema.field(c).type]} as {c}" for c in table.visible
+        )
+        source = f"select {columns} where false"
         if files:
             listed = ", ".join(f"'{file}'" for file in files)
-            source = f"select {', '.join(table.visible)} from read_parquet([{listed}])"
-            if subjects and name in SHOWN:
-                source += f" where {SHOWN[name]}"
-            if name == "payment":
-                purpose = f"if(purpose in {PRIVATE_PURPOSES}, 'transfer', purpose)"
-                source = f"select * replace ({purpose} as purpose) from ({source})"
-        else:
-            columns = (f"null::{ARROW_TO_SQL[table.schema.field(c).type]} as {c}" for c in table.visible)
-            source = f"select {', '.join(columns)} where false"
+            shown = f" where {SHOWN[name]}" if subjects and name in SHOWN else ""
+            source = f"select {columns} from read_parquet([{listed}]){shown}"
+        if name == "payment":
+            purpose = f"if(purpose in {PRIVATE_PURPOSES}, 'transfer', purpose)"
+            source = f"select * replace ({purpose} as purpose) from ({source})"
         connection.execute(f"create view {name} as {source}")
     return connection
 
