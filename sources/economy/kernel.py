@@ -155,6 +155,7 @@ def firms(pop: Population, base: np.ndarray, rng: np.random.Generator, knobs: Kn
     for name in ("back_head", "back_tail", "due_head", "due_tail", "loan_head", "lost_from", "renew_loan"):
         f[name] = -1
     f["last_apply"] = -BURN - 150 + rng.integers(0, 150, pop.n)
+    f["last_apply"] = np.maximum(f["last_apply"], pop.founded + rng.integers(300, 1400, pop.n))
     f["active"] = pop.founded <= 0
     for name in ("raw", "fin", "staff"):
         f[name] = np.where(f["active"], f[name], 0)
@@ -259,7 +260,7 @@ def births(s, t):
             amount = np.int64(f.slow * 365.0 * (0.12 + 0.12 * f.prudence))
             move(s, t, -1, i, amount, 13, 0, -1, -1, -1)
             f.m_capital += amount
-            f.last_apply = t
+            f.last_apply = t + 300 + np.int64(1100.0 * s.rng.random())  # owners first live on their own means
 
 
 @njit(cache=True)
@@ -366,6 +367,13 @@ def open_items(s, t):
             note(s, INV, s.books.invoice, row)
 
 
+def windfalls(s: State) -> None:
+    """Weekly: some owners come by means (a flat sold, a relative's help) that they can put in."""
+    lucky = s.rng.random(len(s.firm)) < params.WINDFALLS_A_YEAR / 52
+    means = s.rng.exponential(params.WINDFALL_SHARE, len(s.firm)) * s.firm["slow"] * 365
+    s.firm["wealth"] += np.where(lucky, means, 0).astype("i8")
+
+
 def divert(run: Run, t: int) -> None:
     """Owners in the plan take their share of every loan paid out since yesterday; pledged twice is only marked."""
     s, plan = run.state, run.plan
@@ -449,6 +457,7 @@ def step(run: Run) -> None:
     if t % 7 == 0:
         trade.norms(s, t)
         hire_and_fire(s)
+        windfalls(s)
     trade.ship_due(s, t)
     trade.produce(s, activity, int(cal.day_of_year[at]), lock, 0.25)
     trade.ship_backlog(s, t)

@@ -132,7 +132,7 @@ def outside_links(rng: np.random.Generator, pop: Population, inside: np.ndarray)
     supply = supply[supply["share"] > 0.01]
     supply["lead"] = rng.integers(2, 8, len(supply))
     sells_out = ~np.isin(pop.kind, [KINDS.index("retailer")])
-    some = np.clip(2.6 * (pop.staff / params.MIN_STAFF) ** 0.5 * rng.lognormal(0, 0.5, pop.n), 1, 80)
+    some = np.clip(3.0 * (pop.staff / params.MIN_STAFF) ** 0.65 * rng.lognormal(0, 0.5, pop.n), 1, 400)
     some = np.where(sells_out, some, 0).astype("i4")
     seller = np.repeat(np.arange(pop.n), some)
     amount = rng.gamma(0.9, 1.0, len(seller)) + 0.1

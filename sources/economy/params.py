@@ -124,10 +124,15 @@ RENT_SHARE = 0.015
 DEGREE = 0.75
 ATTACH = 0.9
 CROSS_CHAIN = 0.12
-LINK_LOSS_YEAR = 0.10  # about half of the links are replaced in five years (Goto and Souma 2020)
-CYCLE_DAYS = 48.0
+LINK_LOSS_YEAR = 0.06  # about half of the links are replaced in five years (Goto and Souma 2020)
+CYCLE_DAYS = 60.0
 TERMS = ((30, 0.10), (45, 0.12), (60, 0.28), (75, 0.15), (90, 0.25), (120, 0.10))  # Coface China 2025: mean 76 days
 LATE_SHARE = 0.55  # invoices that a liquid buyer pays late by habit
 LATE_DAYS = 66.0  # their mean delay (Coface China 2025: 65 days)
+
+# Owners' own means, which make recovery from distress a matter of chance (assumed; they set how well default can be
+# foreseen at all: see the bound in docs/economy.md).
+WINDFALLS_A_YEAR = 1.2
+WINDFALL_SHARE = 0.15  # mean, of a year's sales
 
 BANKS = 6

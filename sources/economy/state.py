@@ -126,8 +126,8 @@ class Knobs(NamedTuple):
     revert: float = 0.25  # a year (assumed)
     overhead_noise: float = 0.030  # of sales, a year (assumed)
     overhead_revert: float = 0.5
-    sundry_year: float = 36.0  # small purchases a firm-year (computed on 220 Chinese firms' invoices)
-    spot_year: float = 6.0  # one-off customers a firm-year (same)
+    sundry_year: float = 46.0  # small purchases a firm-year (computed on 220 Chinese firms' invoices)
+    spot_year: float = 4.0  # one-off customers a firm-year (same)
     void_rate: float = 0.055
     red_rate: float = 0.022
     capex_year: float = 0.22
@@ -137,12 +137,12 @@ class Knobs(NamedTuple):
     bank_base: float = 2.2
     bank_noise: float = 1.6
     bank_limit: float = 0.26  # of a year's sales
-    renege: float = 0.05  # renewals promised and then withheld, in neutral credit
+    renege: float = 0.10  # renewals promised and then withheld, in neutral credit
     no_repay: float = 0.30  # renewals that need no repayment in between
     guarantee_share: float = 0.34
     sue_close: float = 0.004  # a defaulted firm's daily chance to be wound up
-    owner_wealth: float = 0.10  # of a year's sales that an owner can put in
-    exit_scale: float = 1.7
+    owner_wealth: float = 0.03  # of a year's sales that an owner can put in
+    exit_scale: float = 1.35
     accident_year: float = 0.12  # losses out of the blue (fire, claims, a family's need) a firm-year (assumed)
     accident_share: float = 0.30  # their mean, of a year's sales (assumed)
     lot_noise: float = 0.5
