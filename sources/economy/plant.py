@@ -42,6 +42,7 @@ ROUNDS = 4  # times the same money goes around in a month
 COMMISSION = 0.004
 CIRCLES_TIED = 1.15  # planned circles per wanted one: some never guarantee each other
 LOAN_TAKERS = 2.6  # planned diverters per wanted one: not every firm gets a loan
+LEAST_TAKERS = 10
 
 TRANSFER_CHANNEL, POS_CHANNEL, PAYROLL_CHANNEL = (CHANNELS.index(c) for c in ("transfer", "pos", "payroll"))
 
@@ -281,7 +282,7 @@ def _diverted_loans(drafts: _Drafts) -> None:
     able = drafts.able(MANUFACTURER, MERCHANT, DEALER, RETAILER, FARM)
     able = np.setdiff1d(able, [f for row in drafts.episodes if row["look_alike"] for f in row["firm_ids"]])
     weight = np.exp(-4.0 * population.honesty[able])
-    size = min(max(round(drafts.wanted * LOAN_TAKERS), 1), len(able))
+    size = min(max(round(drafts.wanted * LOAN_TAKERS), LEAST_TAKERS), len(able))
     firms = rng.choice(able, size, replace=False, p=weight / weight.sum())
     windows = [(np.array([f]), max(int(population.founded[f]), 0), drafts.calendar.days - 1) for f in firms]
     for planted_id, row in drafts.add("diverted_loan", windows):

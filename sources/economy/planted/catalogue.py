@@ -140,5 +140,7 @@ KIND = {kind.name: kind for kind in KINDS}
 
 
 def episodes_wanted(firms: int, years: float, at_standard: int = AT_STANDARD) -> int:
-    """Episodes of one kind in a world: in proportion to its firm-years, at least one."""
-    return max(1, round(at_standard * firms * years / STANDARD_FIRM_YEARS))
+    """Episodes of one kind in a world: in proportion to its firm-years; two lies, one look-alike at least."""
+    return max(
+        2 if at_standard > LOOK_ALIKES_AT_STANDARD else 1, round(at_standard * firms * years / STANDARD_FIRM_YEARS)
+    )
