@@ -61,9 +61,9 @@ def future(run: Run, number: int, days: int = HORIZON, day: int | None = None) -
 
 
 def at_risk(run: Run) -> np.ndarray:
-    """Firms with a bank loan that are open and have not defaulted before."""
+    """Open firms with a bank loan, never in default and at most 30 days past due (later ones are indeterminate)."""
     f = run.state.firm
-    return (f["active"] == 1) & (f["bank"] > 0) & (f["defaulted"] == 0)
+    return (f["active"] == 1) & (f["bank"] > 0) & (f["defaulted"] == 0) & (f["dpd"] <= 30)
 
 
 def hidden_state(run: Run) -> dict[str, np.ndarray]:

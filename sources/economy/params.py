@@ -132,7 +132,7 @@ LATE_DAYS = 66.0  # their mean delay (Coface China 2025: 65 days)
 
 # Owners' own means, which make recovery from distress a matter of chance (assumed; they set how well default can be
 # foreseen at all: see the bound in docs/economy.md).
-WINDFALLS_A_YEAR = 1.2
-WINDFALL_SHARE = 0.15  # mean, of a year's sales
+WINDFALLS_A_YEAR = 3.0
+WINDFALL_SHARE = 0.10  # mean, of a year's sales
 
 BANKS = 6

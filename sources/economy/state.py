@@ -134,17 +134,17 @@ class Knobs(NamedTuple):
     capex_share: float = 0.10  # of a year's sales
     private_month: float = 0.016  # price of private money a month (assumed; 15–24 % a year)
     private_cap: float = 0.08  # of a year's sales
-    bank_base: float = 2.2
+    bank_base: float = 3.0
     bank_noise: float = 1.6
     bank_limit: float = 0.26  # of a year's sales
-    renege: float = 0.10  # renewals promised and then withheld, in neutral credit
+    renege: float = 0.03  # renewals promised and then withheld, in neutral credit
     no_repay: float = 0.30  # renewals that need no repayment in between
     guarantee_share: float = 0.34
     sue_close: float = 0.004  # a defaulted firm's daily chance to be wound up
     owner_wealth: float = 0.03  # of a year's sales that an owner can put in
     exit_scale: float = 1.35
-    accident_year: float = 0.12  # losses out of the blue (fire, claims, a family's need) a firm-year (assumed)
-    accident_share: float = 0.30  # their mean, of a year's sales (assumed)
+    accident_year: float = 0.05  # losses out of the blue (fire, claims, a family's need) a firm-year (assumed)
+    accident_share: float = 1.0  # their mean, of a year's sales (assumed)
     lot_noise: float = 0.5
     refuse_share: float = 0.5
 
