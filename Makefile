@@ -21,12 +21,12 @@ $(STAMP): requirements.lock pyproject.toml tools/setup.sh
 demo: setup ## run the whole job; INVOICES=folder takes real invoice files, AS_OF=date their delivery date
 	@$(BIN)/vinelake demo run $(if $(INVOICES),--invoices "$(INVOICES)") $(if $(AS_OF),--as-of "$(AS_OF)")
 
-test: setup ## run all tests
-	@$(BIN)/python -m pytest
+test: setup ## run all tests, in two processes: those that need the engine, and the rest
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: setup ## style, import rules and the fast tests (under three minutes)
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest tests/unit tests/contracts -m "not engine and not services"
+	@$(BIN)/python -m pytest tests/unit tests/contracts tests/grader -m "not engine and not services"
 
 lint: setup ## style and import rules
 	@$(BIN)/ruff check .

@@ -22,6 +22,13 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share something dear stay in one process: all of the engine's, and else those of a file."""
+    for item in items:
+        needs_engine = "running_engine" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("engine" if needs_engine else str(item.path.parent / item.path.stem)))
+
+
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A data folder for the whole run, with an engine port of its own; no service is started by this."""
