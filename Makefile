@@ -22,7 +22,7 @@ demo: setup ## run the whole job; INVOICES=folder takes real invoice files, AS_O
 	@$(BIN)/vinelake demo run $(if $(INVOICES),--invoices "$(INVOICES)") $(if $(AS_OF),--as-of "$(AS_OF)")
 
 test: setup ## run all tests, in two processes: those that need the engine, and the rest
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadscope
 
 check: setup ## style, import rules and the fast tests (under three minutes)
 	@$(MAKE) --no-print-directory lint

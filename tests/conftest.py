@@ -6,6 +6,7 @@ import itertools
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,12 +23,16 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share something dear stay in one process: all of the engine's, and else those of a file."""
-    for item in items:
-        needs_engine = "running_engine" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("engine" if needs_engine else str(item.path.parent / item.path.stem)))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Shares out whole files, and all files marked `engine` as one: they share one engine and what was built on it."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByEngineAndFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.split("::")[0]
+            return "engine" if "mark.engine" in (PROJECT_DIR / path).read_text(encoding="utf-8") else path
+
+    return ByEngineAndFile(config, log)
 
 
 @pytest.fixture(scope="session")
