@@ -124,13 +124,14 @@ def test_clearing_removes_all_data_and_keeps_the_services(home):
         with pytest.raises(ServiceError, match="under way"):
             clearing.clear()
         wait_until_settled(api)
+        known = {run["dag_run_id"] for run in api.runs()}
         assert clearing.clear()
         assert pids() | {"mlflow": 0} == before | {"mlflow": 0}
         with engine.session("bronze") as spark:
             tables.ensure_schemas(spark)
             assert tables.current_manifest(spark).versions == {}
         assert [e.name for e in MlflowClient(get_settings().mlflow_uri).search_experiments()] == ["Default"]
-        assert api.runs() == []
+        assert not known & {run["dag_run_id"] for run in api.runs()}  # the schedule may start one meanwhile
         assert not get_settings().landing_dir.exists()
 
 
