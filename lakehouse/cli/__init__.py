@@ -24,9 +24,9 @@ class _Group(click.Group):
         return sorted({*super().list_commands(ctx), *(entry.name for entry in entry_points(group=PLUGINS))})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        for entry in entry_points(group=PLUGINS, name=name):
-            return entry.load()
-        return super().get_command(ctx, name)
+        if own := super().get_command(ctx, name):
+            return own
+        return next((entry.load() for entry in entry_points(group=PLUGINS, name=name)), None)
 
     def invoke(self, ctx: click.Context):
         try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -44,6 +46,14 @@ def define_views(database: duckdb.DuckDBPyConnection, world: Path, tables: list[
             database.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}_empty")
 
 
+def records(database: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    """The rows of a query as dictionaries; read by a cursor of its own, so that requests may overlap."""
+    with database.cursor() as reader:
+        answer = reader.execute(query, values)
+        names = [column[0] for column in answer.description]
+        return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+
 def world_seed(world: Path) -> int:
     """The seed of a world, from which the systems' keys follow."""
     return int(json.loads((world / "world.json").read_text()).get("seed", 0))
@@ -62,6 +72,12 @@ def read_mark(folder: Path) -> dict:
         return json.loads((folder / "loaded.json").read_text())
     except (OSError, ValueError):
         return {}
+
+
+def is_loaded(folder: Path, mark: dict) -> bool:
+    """Whether a system's state was loaded whole from this world by this code."""
+    noted = read_mark(folder)
+    return {name: noted.get(name) for name in mark} == mark
 
 
 def write_mark(folder: Path, mark: dict) -> None:

@@ -9,7 +9,7 @@ from sources.systems.process import Process
 from sources.systems.rest import server
 from sources.systems.rest.credentials import credentials_file, ensure_credentials
 from sources.systems.settings import HOST, get_settings
-from sources.systems.world import code_digest, fingerprint, read_mark, write_mark
+from sources.systems.world import code_digest, fingerprint, is_loaded, read_mark, write_mark
 
 
 def load(home: Path, world: Path) -> None:
@@ -21,10 +21,9 @@ def load(home: Path, world: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     ensure_credentials(folder, {name: list(SCOPES) for name in INSTITUTIONS})
     mark = {"world": fingerprint(world), "code": code_digest(Path(__file__).parent, "projection.py")}
-    noted = read_mark(folder)
-    if {name: noted.get(name) for name in mark} == mark:
+    if is_loaded(folder, mark):
         return
-    if noted.get("world") != mark["world"]:
+    if read_mark(folder).get("world") != mark["world"]:
         for file in folder.glob("ledger.sqlite*"):
             file.unlink()
     (folder / "loaded.json").unlink(missing_ok=True)

@@ -8,16 +8,15 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi import Path as PathParameter
-from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.security import OAuth2
 
 from sources.systems.bureau import models
 from sources.systems.bureau.ledger import Ledger
 from sources.systems.bureau.report import Files, report
 from sources.systems.clock import Clock
-from sources.systems.rest import docs_page, tokens
-from sources.systems.rest.answers import ApiError, install_errors, json_response
+from sources.systems.rest import tokens
+from sources.systems.rest.answers import ApiError, json_response
+from sources.systems.rest.application import add_pages, application, describe
 from sources.systems.rest.credentials import read_clients, signing_key
 from sources.systems.rest.limits import Buckets
 from sources.systems.settings import get_settings
@@ -75,10 +74,6 @@ class Bureau:
         self.ledger.enrol("lakehouse", INSTITUTIONS["lakehouse"], settings.bureau_balance_fen)
         self.ledger.enrol("poor_member", INSTITUTIONS["poor_member"], 0)
 
-    def limit(self, client: str) -> None:
-        if wait := self.buckets.take(client):
-            raise ApiError(429, "too_many_requests", f"wait {wait} s", Retry_After=str(wait))
-
     def guard(self, scope: str) -> Any:
         """The dependency that names the client of a request, or refuses it."""
 
@@ -86,7 +81,7 @@ class Bureau:
             grant = self.tokens.check(request.headers.get("authorization"))
             if grant is None:
                 raise ApiError(401, "invalid_token", "send a valid bearer token", WWW_Authenticate="Bearer")
-            self.limit(grant.client_id)
+            self.buckets.admit(grant.client_id)
             if scope not in grant.scopes:
                 raise ApiError(403, "insufficient_scope", f"the token lacks {scope}")
             return grant.client_id
@@ -123,15 +118,10 @@ class Bureau:
 def create_app(home: Path) -> FastAPI:
     """The application over the state in `home/bureau`."""
     bureau = Bureau(home)
-    app = FastAPI(
-        title="Credit bureau",
-        version="1",
-        description="One enquiry a subject, with the subject's consent, for a purpose, a fee and within a daily quota.",
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
+    app = application(
+        "Credit bureau",
+        "One enquiry a subject, with the subject's consent, for a purpose, a fee and within a daily quota.",
     )
-    install_errors(app)
     _common_routes(app, bureau)
     _consent_routes(app, bureau)
     _enquiry_routes(app, bureau)
@@ -165,28 +155,15 @@ def _common_routes(app: FastAPI, bureau: Bureau) -> None:
     )
     async def token(request: Request) -> Response:
         """OAuth2 client credentials, in the form or by HTTP Basic."""
-        bureau.limit("token")
+        bureau.buckets.admit("token")
         return await bureau.tokens.answer(request)
 
     def description() -> dict:
-        api = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        schemas = api["components"]["schemas"]
-        for name in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(name, None)
-        schemas |= tokens.TOKEN_SCHEMAS
+        api = describe(app)
+        api["components"]["schemas"] |= tokens.TOKEN_SCHEMAS
         return api
 
-    @app.get("/openapi.json", include_in_schema=False)
-    def openapi() -> Response:
-        return JSONResponse(description())
-
-    @app.get("/docs", include_in_schema=False)
-    def docs() -> Response:
-        return HTMLResponse(docs_page.page(description()))
-
-    @app.get("/health", include_in_schema=False)
-    def health() -> dict:
-        return {"status": "up", "today": str(bureau.clock.today())}
+    add_pages(app, bureau.clock, description)
 
 
 def _consent_routes(app: FastAPI, bureau: Bureau) -> None:

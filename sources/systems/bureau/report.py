@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from sources.systems.bureau.projection import TABLES, WRONG_DAYS
+from sources.systems.world import records
 
 SHOWN_MONTHS = 24
 ENQUIRY_YEARS = 2
@@ -27,10 +28,7 @@ class Files:
         condition, values = "subject = ?", [subject]
         if today:
             condition, values = f"{condition} AND {known} <= ?", [subject, today]
-        with self.database.cursor() as reader:
-            answer = reader.execute(f"SELECT * FROM read_parquet('{self.paths[table]}') WHERE {condition}", values)
-            names = [column[0] for column in answer.description]
-            return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+        return records(self.database, f"SELECT * FROM read_parquet('{self.paths[table]}') WHERE {condition}", values)
 
     def subject(self, code: str, today: date) -> dict | None:
         """Who bears a credit code: all names it has borne by today, and the one the bureau uses."""

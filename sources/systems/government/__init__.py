@@ -10,7 +10,7 @@ from sources.systems.process import Process
 from sources.systems.rest import server
 from sources.systems.rest.credentials import credentials_file, ensure_credentials
 from sources.systems.settings import HOST, get_settings
-from sources.systems.world import code_digest, fingerprint, read_mark, write_mark
+from sources.systems.world import code_digest, fingerprint, is_loaded, write_mark
 
 SHAPING = ("departments.py", "events.py", "fields.py", "history.py", "model.py", "projection.py")
 
@@ -26,7 +26,7 @@ def load(home: Path, world: Path) -> None:
     everything = [department.scope for department in DEPARTMENTS]
     ensure_credentials(folder, {"lakehouse": everything, "tax_office": ["tax_returns:read", "vat_invoices:read"]})
     mark = {"world": fingerprint(world), "code": code_digest(Path(__file__).parent, *SHAPING)}
-    if {name: read_mark(folder).get(name) for name in mark} == mark:
+    if is_loaded(folder, mark):
         return
     for name in ("logs", "history", "loaded.json"):
         shutil.rmtree(folder / name) if (folder / name).is_dir() else (folder / name).unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from fastapi import Path as PathParameter
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.responses import FileResponse
 from fastapi.security import OAuth2
 from starlette.concurrency import run_in_threadpool
 
@@ -22,11 +22,12 @@ from sources.systems.government.model import Dataset, Department
 from sources.systems.government.projection import log_file
 from sources.systems.rest import cursor as cursors
 from sources.systems.rest import docs_page, tokens
-from sources.systems.rest.answers import ApiError, cached, install_errors, matches
+from sources.systems.rest.answers import ApiError, cached, matches
+from sources.systems.rest.application import add_pages, application
 from sources.systems.rest.credentials import read_clients, signing_key
 from sources.systems.rest.limits import Buckets
 from sources.systems.settings import get_settings
-from sources.systems.world import connect
+from sources.systems.world import connect, records
 
 MAX_PAGE = 1000
 SINCE = re.compile(r"\d{4}-\d{2}-\d{2}([Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})?)?")
@@ -86,17 +87,12 @@ class Platform:
         self.database = connect(settings.memory_mb, threads=1)
         self.manifests = {d.name: read_manifest(self.folder, d.name) for d in DEPARTMENTS}
 
-    def limit(self, client: str) -> None:
-        """Refuses a client that asks too often."""
-        if wait := self.buckets.take(client):
-            raise ApiError(429, "too_many_requests", f"wait {wait} s", Retry_After=str(wait))
-
     def admit(self, header: str | None, scope: str | None) -> str:
         """The client behind a token, if it may go on."""
         grant = self.tokens.check(header)
         if grant is None:
             raise ApiError(401, "invalid_token", "send a valid bearer token", WWW_Authenticate="Bearer")
-        self.limit(grant.client_id)
+        self.buckets.admit(grant.client_id)
         if scope and scope not in grant.scopes:
             challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
             raise ApiError(403, "insufficient_scope", f"the token lacks {scope}", WWW_Authenticate=challenge)
@@ -125,24 +121,15 @@ class Platform:
         query = f"""
             SELECT epoch_us(published_at) AS _time, record AS _record, {columns}
             FROM (SELECT * FROM read_parquet('{log}') WHERE {conditions} LIMIT {limit})"""
-        with self.database.cursor() as database:
-            answer = database.execute(query, [tomorrow, *values])
-            names = [column[0] for column in answer.description]
-            return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+        return records(self.database, query, [tomorrow, *values])
 
 
 def create_app(home: Path) -> FastAPI:
     """The application over the state in `home/government`."""
     platform = Platform(home)
-    app = FastAPI(
-        title="Government data platform",
-        version="1",
-        description="Thirteen departments, each with its own keys, formats, lateness and outages.",
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
+    app = application(
+        "Government data platform", "Thirteen departments, each with its own keys, formats, lateness and outages."
     )
-    install_errors(app)
     app.middleware("http")(_dated(platform))
     _common_routes(app, platform)
     for department in DEPARTMENTS:
@@ -183,7 +170,7 @@ def _common_routes(app: FastAPI, platform: Platform) -> None:
     )
     async def token(request: Request) -> Response:
         """OAuth2 client credentials, in the form or by HTTP Basic."""
-        await run_in_threadpool(platform.limit, "token")
+        await run_in_threadpool(platform.buckets.admit, "token")
         platform.check_service("token")
         return await platform.tokens.answer(request)
 
@@ -197,20 +184,12 @@ def _common_routes(app: FastAPI, platform: Platform) -> None:
         """Outages so far and schema changes so far or announced. Needs no token."""
         return cached(request, {"notices": notices_on(platform.clock.today(), platform.clock.read().first_day)})
 
-    @app.get("/openapi.json", include_in_schema=False)
-    def description() -> Response:
-        return JSONResponse(_description(app, platform))
-
-    @app.get("/docs", include_in_schema=False)
-    def docs() -> Response:
+    def intro() -> str:
         entries = notices_on(platform.clock.today(), platform.clock.read().first_day)
         rows = [[e["kind"], e["department"], e["from"], e["until"] or "", e["about"]] for e in entries]
-        intro = "<h2>notices</h2>" + docs_page.table(["kind", "department", "from", "until", "what"], rows)
-        return HTMLResponse(docs_page.page(_description(app, platform), intro))
+        return "<h2>notices</h2>" + docs_page.table(["kind", "department", "from", "until", "what"], rows)
 
-    @app.get("/health", include_in_schema=False)
-    def health() -> dict:
-        return {"status": "up", "today": str(platform.clock.today())}
+    add_pages(app, platform.clock, lambda: _description(app, platform), intro)
 
 
 def _catalogue(platform: Platform) -> list[dict]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
 from sources.systems.government.departments import DEPARTMENTS
 from sources.systems.government.fields import Field
 from sources.systems.government.model import Dataset, Department
+from sources.systems.rest import application
 from sources.systems.rest.answers import ERROR_SCHEMA, error_response, json_response
 from sources.systems.rest.tokens import TOKEN_SCHEMAS
 
@@ -19,10 +19,8 @@ PUBLISHED = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\+08:00$"
 
 def describe(app: FastAPI, versions: dict[tuple[str, str], tuple[tuple[Field, ...], int]]) -> dict[str, Any]:
     """The description with the fields of `versions` (department, dataset → fields, version)."""
-    api = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    schemas = api.setdefault("components", {}).setdefault("schemas", {})
-    for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)
+    api = application.describe(app)
+    schemas = api["components"]["schemas"]
     schemas |= {"Error": ERROR_SCHEMA} | TOKEN_SCHEMAS
     for department in DEPARTMENTS:
         for dataset in department.datasets:

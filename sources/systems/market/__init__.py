@@ -9,7 +9,7 @@ from sources.systems.process import Process
 from sources.systems.rest import server
 from sources.systems.rest.credentials import credentials_file, ensure_credentials
 from sources.systems.settings import HOST, get_settings
-from sources.systems.world import code_digest, connect, define_views, fingerprint, read_mark, write_mark
+from sources.systems.world import code_digest, connect, define_views, fingerprint, is_loaded, write_mark
 
 
 def load(home: Path, world: Path) -> None:
@@ -18,7 +18,7 @@ def load(home: Path, world: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     ensure_credentials(folder, {"lakehouse": ["prices"]})
     mark = {"world": fingerprint(world), "code": code_digest(Path(__file__).parent, "__init__.py")}
-    if {name: read_mark(folder).get(name) for name in mark} == mark:
+    if is_loaded(folder, mark):
         return
     (folder / "loaded.json").unlink(missing_ok=True)
     database = connect(spill=folder)

@@ -8,20 +8,18 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Header, Query, Request, Response
-from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi import Depends, FastAPI, Header, Query, Request
 from fastapi.security import APIKeyHeader
 from pydantic import BaseModel, ConfigDict, Field
 
 from sources.systems.clock import Clock
 from sources.systems.rest import cursor as cursors
-from sources.systems.rest import docs_page
-from sources.systems.rest.answers import ApiError, cached, install_errors
+from sources.systems.rest.answers import ApiError, cached
+from sources.systems.rest.application import add_pages, application, describe
 from sources.systems.rest.credentials import read_clients, signing_key
 from sources.systems.rest.limits import Buckets
 from sources.systems.settings import get_settings
-from sources.systems.world import connect
+from sources.systems.world import connect, records
 
 API_KEY = APIKeyHeader(name="X-Api-Key", scheme_name="api_key", auto_error=False)
 DAY = r"^\d{4}-\d{2}-\d{2}$"
@@ -82,8 +80,7 @@ class Market:
         client = next((n for n, key in keys.items() if hmac.compare_digest(key.encode(), (given or "").encode())), None)
         if client is None:
             raise ApiError(401, "invalid_key", "send a valid key in X-Api-Key", WWW_Authenticate="ApiKey")
-        if wait := self.buckets.take(client):
-            raise ApiError(429, "too_many_requests", f"wait {wait} s", Retry_After=str(wait))
+        self.buckets.admit(client)
 
     def rows(self, where: list[str], values: list, end: str) -> list[dict]:
         """Quotes published by the end of today."""
@@ -92,10 +89,7 @@ class Market:
             SELECT number, good, day::VARCHAR AS day, (price_fen / 100.0)::DECIMAL(18, 2)::VARCHAR AS price,
                    strftime(published_at, '%Y-%m-%dT%H:%M:%S+08:00') AS published_at, stale
             FROM (SELECT * FROM read_parquet('{self.file}') WHERE {" AND ".join(["published_at < ?", *where])} {end})"""
-        with self.database.cursor() as reader:
-            answer = reader.execute(query, [tomorrow, *values])
-            names = [column[0] for column in answer.description]
-            return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+        return records(self.database, query, [tomorrow, *values])
 
 
 REFUSALS: dict[int | str, Any] = {
@@ -118,35 +112,11 @@ Known = Annotated[str | None, Header(alias="If-None-Match", max_length=400)]
 def create_app(home: Path) -> FastAPI:
     """The application over the state in `home/market`."""
     market = Market(home)
-    app = FastAPI(
-        title="Commodity market",
-        version="1",
-        description="Daily prices of goods. Days without a quote are gaps; stale quotes are marked.",
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
+    app = application(
+        "Commodity market", "Daily prices of goods. Days without a quote are gaps; stale quotes are marked."
     )
-    install_errors(app)
     _price_routes(app, market)
-
-    def description() -> dict:
-        api = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        for name in ("HTTPValidationError", "ValidationError"):
-            api["components"]["schemas"].pop(name, None)
-        return api
-
-    @app.get("/openapi.json", include_in_schema=False)
-    def openapi() -> Response:
-        return JSONResponse(description())
-
-    @app.get("/docs", include_in_schema=False)
-    def docs() -> Response:
-        return HTMLResponse(docs_page.page(description()))
-
-    @app.get("/health", include_in_schema=False)
-    def health() -> dict:
-        return {"status": "up", "today": str(market.clock.today())}
-
+    add_pages(app, market.clock, lambda: describe(app))
     return app
 
 

@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from sources.systems.rest.answers import ApiError
+
 
 class Buckets:
     """The buckets of one server."""
@@ -27,3 +29,8 @@ class Buckets:
                 return 0
             self._level[client] = (level, now)
             return max(1, math.ceil((1 - level) / self.rate))
+
+    def admit(self, client: str) -> None:
+        """Takes one request; ApiError 429, which says how long to wait, for a client that asks too often."""
+        if wait := self.take(client):
+            raise ApiError(429, "too_many_requests", f"wait {wait} s", Retry_After=str(wait))
