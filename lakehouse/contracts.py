@@ -12,15 +12,25 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
+from lakehouse import feeds
 from lakehouse.errors import ContractError
+from lakehouse.feeds import Feed, Variant
 
-SPARK_TYPES = {"string": "string", "date": "date", "boolean": "boolean", "integer": "bigint"}
+SPARK_TYPES = {
+    "string": "string",
+    "date": "date",
+    "timestamp": "timestamp",
+    "boolean": "boolean",
+    "integer": "bigint",
+}
+DEFAULT_FORMATS = {"date": "yyyy-MM-dd", "timestamp": "yyyy-MM-dd'T'HH:mm:ssXXX"}
+PERSONAL = "personal"
 CONTRACT_PROPERTIES = {
     "filePattern",
     "encoding",
@@ -29,8 +39,12 @@ CONTRACT_PROPERTIES = {
     "subject",
     "versionOrder",
     "knownAt",
+    "feed",
+    "schemaChange",
+    "outage",
+    "silver",
 }
-COLUMN_PROPERTIES = {"unit", "codes", "notAfterReceived", "outcome"}
+COLUMN_PROPERTIES = {"unit", "codes", "notAfterReceived", "outcome", "variants", "dataSubject"}
 ROW_RULE_ENGINE = "vinelake-row-rule"
 COUNT_ENGINE = "vinelake-count"
 DECIMAL = re.compile(r"decimal\(\d{1,2},\d{1,2}\)")
@@ -38,7 +52,11 @@ DECIMAL = re.compile(r"decimal\(\d{1,2},\d{1,2}\)")
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a source entity: its name there and here, its type, and what its values must obey."""
+    """One column of a source entity: its name there and here, its type, and what its values must obey.
+
+    `variants` are later spellings of it at the source. A column classed `personal` is sealed under the key of the
+    person that the column `data_subject` of the same row identifies (the contract's subject where it is empty).
+    """
 
     name: str
     source_name: str
@@ -52,9 +70,29 @@ class Column:
     maximum: str | None = None
     date_format: str = "yyyy-MM-dd"
     codes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    scale: str | None = None
     unit: str | None = None
     not_after_received: bool = False
     is_outcome: bool = False
+    variants: tuple[Variant, ...] = ()
+    data_subject: str | None = None
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether the column is sealed before landing and stands as a token from bronze on."""
+        return self.classification == PERSONAL
+
+    def at_version(self, schema_version: int) -> Column:
+        """The column as a source delivers it in one of its schema versions."""
+        column, held = self, [v for v in self.variants if v.schema_version <= schema_version]
+        for variant in held:
+            column = replace(
+                column,
+                source_name=variant.source_name or column.source_name,
+                scale=variant.scale if variant.scale is not None else column.scale,
+                codes=variant.codes if variant.codes is not None else column.codes,
+            )
+        return column
 
 
 @dataclass(frozen=True)
@@ -74,7 +112,9 @@ class RowRule:
 class KnownAt:
     """How `known_at` follows for a subject's first delivery (`history`) and for later ones (`afterwards`).
 
-    `event_lag`: the event date plus `lag_days`, marked as assumed. `received`: the drop's received date.
+    `event_lag`: the event date plus `lag_days`, marked as assumed. `published`: the time at which the source says it
+    published the record, never after it was received; marked as assumed too, since nobody was there.
+    `received`: the received date.
     """
 
     history: str
@@ -104,6 +144,18 @@ class Contract:
     row_rules: tuple[RowRule, ...]
     counts: tuple[RowRule, ...]
     fingerprint: str
+    feed: Feed | None = None
+
+    @property
+    def personal_columns(self) -> tuple[Column, ...]:
+        """The columns that are sealed before landing."""
+        return tuple(c for c in self.columns if c.is_personal)
+
+    def at_version(self, schema_version: int) -> Contract:
+        """The contract for records in one of the source's schema versions; 1 is the one it was written for."""
+        if schema_version <= 1:
+            return self
+        return replace(self, columns=tuple(c.at_version(schema_version) for c in self.columns))
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -150,7 +202,8 @@ def _load(path: Path, text: str) -> Contract:
     if len(objects) != 1:
         fault.stop(f"{len(objects)} entities under schema, one expected", ["schema"], "one contract per entity")
     own = _custom(fault, document, [], CONTRACT_PROPERTIES)
-    for needed in ("filePattern", "subject", "knownAt"):
+    feed = feeds.parse_feed(fault, own)
+    for needed in ("subject", "knownAt") if feed else ("filePattern", "subject", "knownAt"):
         if needed not in own:
             fault.stop(f"customProperties lacks {needed}", ["customProperties"], f"add property {needed}")
     columns = tuple(
@@ -165,7 +218,7 @@ def _load(path: Path, text: str) -> Contract:
         limitations=str(document.get("description", {}).get("limitations", "")).strip(),
         owner=document.get("team", {}).get("name", ""),
         grain=objects[0].get("dataGranularityDescription", ""),
-        file_pattern=own["filePattern"],
+        file_pattern=own.get("filePattern", ""),
         encoding=own.get("encoding", "utf-8"),
         unknown_columns=own.get("unknownColumns", "refuse"),
         max_quarantined_ratio=_ratio(fault, own.get("maxQuarantinedRatio", 0.02)),
@@ -176,6 +229,7 @@ def _load(path: Path, text: str) -> Contract:
         row_rules=_conditions(fault, objects[0], {c.name for c in columns}, ROW_RULE_ENGINE),
         counts=_conditions(fault, objects[0], {c.name for c in columns}, COUNT_ENGINE),
         fingerprint=hashlib.sha256(text.encode()).hexdigest()[:16],
+        feed=feed,
     )
     _check_whole(fault, contract)
     return contract
@@ -300,11 +354,13 @@ def _column(fault: _Faults, entry: Any, at: list[str | int]) -> Column:
         key_position=entry.get("primaryKeyPosition") if entry.get("primaryKey") else None,
         classification=entry.get("classification", "internal"),
         pattern=pattern,
-        date_format=options.get("format", "yyyy-MM-dd"),
+        date_format=options.get("format", DEFAULT_FORMATS.get(logical, "")),
         codes={str(k): str(v) for k, v in (own.get("codes") or {}).items()},
         unit=own.get("unit"),
         not_after_received=bool(own.get("notAfterReceived", False)),
         is_outcome=bool(own.get("outcome", False)),
+        variants=feeds.parse_variants(fault, own.get("variants"), at),
+        data_subject=own.get("dataSubject"),
         **bounds,
     )
 
@@ -312,15 +368,20 @@ def _column(fault: _Faults, entry: Any, at: list[str | int]) -> Column:
 def _known_at(fault: _Faults, rule: Mapping[str, Any], columns: Sequence[Column]) -> KnownAt:
     at = fault.own("knownAt")
     history = rule.get("history")
-    if history not in ("event_lag", "received") or rule.get("afterwards") != "received":
+    if history not in ("event_lag", "published", "received") or rule.get("afterwards") != "received":
         fault.stop(
             f"knownAt {dict(rule)} is not a rule",
             at,
-            "history: event_lag (with eventColumn, lagDays) or received; afterwards: received",
+            "history: event_lag (with eventColumn, lagDays), published (with eventColumn) or received; "
+            "afterwards: received",
         )
     if history == "received":
         return KnownAt("received")
     event = rule.get("eventColumn")
+    if history == "published":
+        if not any(c.name == event and c.spark_type == "timestamp" for c in columns):
+            fault.stop(f"knownAt.eventColumn {event!r} is not a timestamp column", at, "name a timestamp column")
+        return KnownAt("published", event)
     if not any(c.name == event and c.spark_type == "date" for c in columns):
         fault.stop(f"knownAt.eventColumn {event!r} is not a date column", at, "name one of the date columns")
     lag = rule.get("lagDays", 0)
@@ -371,6 +432,7 @@ def _check_whole(fault: _Faults, contract: Contract) -> None:
             fault.stop(f"{kind} {twice} stands twice", [*at, second], "give every column a name of its own")
     if not contract.keys:
         fault.stop("no key column", at, "mark the key with primaryKey and primaryKeyPosition")
+    _check_variants(fault, contract)
     for own, values in (("subject", [contract.subject]), ("versionOrder", contract.version_order)):
         for named in values:
             if named not in names:
@@ -393,3 +455,23 @@ def _check_whole(fault: _Faults, contract: Contract) -> None:
                 date.fromisoformat(bound or "2000-01-01")
             except ValueError:
                 fault.stop(f"{bound!r} is not a date", [*at, i, "logicalTypeOptions"], "write YYYY-MM-DD")
+
+
+def _check_variants(fault: _Faults, contract: Contract) -> None:
+    names = {c.name for c in contract.columns}
+    for i, column in enumerate(contract.columns):
+        at = ["schema", 0, "properties", i]
+        if column.data_subject and column.data_subject not in names:
+            fault.stop(f"dataSubject {column.data_subject!r} is not a column", at, f"use one of {', '.join(names)}")
+        if column.is_personal and column.spark_type != "string":
+            fault.stop("a personal column stands as a token, which is text", at, "logicalType: string")
+        if column.is_personal and not contract.feed:
+            fault.stop("only a pulled feed is sealed before landing", at, "give the contract a feed")
+        if any(v.scale for v in column.variants) and not column.spark_type.startswith("decimal"):
+            fault.stop("only a number can be scaled", at, "physicalType: decimal(18,2)")
+    for version in sorted({v.schema_version for c in contract.columns for v in c.variants}):
+        held = [c.source_name for c in contract.at_version(version).columns]
+        if twice := sorted({name for name in held if held.count(name) > 1}):
+            fault.stop(
+                f"{twice} stands twice in schema version {version}", ["schema", 0, "properties"], "mend a variant"
+            )

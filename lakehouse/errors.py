@@ -35,6 +35,29 @@ class LandingError(VinelakeError):
     """Received files cannot be taken in as they are."""
 
 
+class SourceError(VinelakeError):
+    """A source system cannot be reached, refuses, or answers what it must not; nothing half of it was kept.
+
+    Another try may help (`is_transient`) when it is away or overloaded; it cannot when it answers nonsense.
+    """
+
+    is_transient = False
+
+
+class SourceUnavailable(SourceError):
+    """A source system is away, overloaded or too slow; later it may answer."""
+
+    is_transient = True
+
+
+class SchemaChanged(SourceError):
+    """A source's records no longer fit their contract, and the contract says to stop then."""
+
+
+class ConsentError(VinelakeError):
+    """There is no live consent for this purpose; nothing was asked."""
+
+
 class IntegrityError(VinelakeError):
     """Stored bytes or counts differ from what was recorded of them."""
 

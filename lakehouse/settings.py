@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     mlflow_port: int = 15500
     airflow_port: int = 15880
 
+    connections_path: Path | None = Field(None, validation_alias="VINELAKE_CONNECTIONS_FILE")
+
     author: str = "engineer"
     approver: str = "risk_officer"
 
@@ -74,6 +76,11 @@ class Settings(BaseSettings):
         """The tables' files. Clearing data starts a new folder (`warehouse-<time>`): a running engine remembers
         transaction logs by path, and must not meet other tables under paths it knows."""
         return max(self.home.glob("warehouse*"), default=self.home / "warehouse")
+
+    @property
+    def connections_file(self) -> Path:
+        """Addresses and secrets of the source systems."""
+        return self.connections_path or self.home / "connections.json"
 
     @property
     def reports_dir(self) -> Path:

@@ -1,5 +1,7 @@
 """Landing: received files are kept byte for byte, each batch with a manifest chained to the one before it.
 
+Batches come from drops (here) and from pulls (`spark_jobs.pull`), whose manifests also say where the next pull goes on.
+
 A drop is a folder of files received on one date. Each contract that claims files of it makes one batch; the
 batch's id follows from the contract and the files' digests. The same bytes again are nothing new, unless others
 came in between: then the source has gone back to an earlier state, and that is news.
@@ -13,9 +15,10 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +30,15 @@ from lakehouse.time import parse_partition, utc_now
 from spark_jobs.landing_files import ReceivedFile, inspect
 
 GENESIS = "0" * 64
+ATTEMPTS = 50
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One landed batch as its manifest states it. `sequence` counts batches of the lakehouse from 1."""
+    """One landed batch as its manifest states it. `sequence` counts batches of the lakehouse from 1.
+
+    `cursor` says where the next pull of the feed goes on; None for drops. It is stored in the same commit as the batch.
+    """
 
     sequence: int
     batch_id: str
@@ -41,6 +48,7 @@ class Batch:
     files: tuple[ReceivedFile, ...]
     previous_hash: str
     manifest_hash: str
+    cursor: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @property
     def folder(self) -> Path:
@@ -91,6 +99,16 @@ def landed() -> list[Batch]:
     return sorted(_manifests(), key=lambda b: b.sequence)
 
 
+def last_batch(contract_id: str) -> Batch | None:
+    """The newest batch of a contract; None before its first."""
+    return next((b for b in reversed(landed()) if b.contract == contract_id), None)
+
+
+def last_cursor(contract_id: str) -> Mapping[str, Any] | None:
+    """Where the next pull of a contract goes on; None before its first."""
+    return next((b.cursor for b in reversed(landed()) if b.contract == contract_id and b.cursor is not None), None)
+
+
 def manifest_paths() -> list[Path]:
     """The manifests' files in order of arrival: their names begin with the sequence number."""
     return sorted((get_settings().landing_dir / "manifests").glob("*.json"))
@@ -113,6 +131,7 @@ def parse_manifest(path: Path) -> Batch:
             files=files,
             previous_hash=body["previous_hash"],
             manifest_hash=body["manifest_hash"],
+            cursor=body.get("cursor"),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(
@@ -132,14 +151,22 @@ def manifest_text(body: Mapping[str, Any]) -> str:
 
 
 def _manifests() -> Iterator[Batch]:
-    return (parse_manifest(path) for path in manifest_paths())
+    for path in manifest_paths():
+        facts = path.stat()
+        yield _read_once(path, facts.st_mtime_ns, facts.st_size)
+
+
+@cache
+def _read_once(path: Path, _changed: int, _bytes: int) -> Batch:
+    """A manifest never changes, so each process reads it once; its time and size tell a damaged one apart."""
+    return parse_manifest(path)
 
 
 def _claims(drop: Path, known: Mapping[str, Contract]) -> tuple[dict[Contract, list[Path]], list[str]]:
     claims: dict[Contract, list[Path]] = {}
     unclaimed = []
     for path in sorted(p for p in drop.iterdir() if p.is_file()):
-        owners = [c for c in known.values() if fnmatch(path.name, c.file_pattern)]
+        owners = [c for c in known.values() if c.file_pattern and fnmatch(path.name, c.file_pattern)]
         if len(owners) > 1:
             raise LandingError(
                 f"two contracts claim the file: {', '.join(c.id for c in owners)}",
@@ -174,9 +201,7 @@ def _refuse_past(contract: Contract, received_on: date, earlier: Iterable[Batch]
 
 def _keep(contract: Contract, batch_id: str, received_on: date, files: list[tuple[Path, ReceivedFile]]) -> Batch:
     """Copies the files, then commits the batch by writing its manifest; a repeat after a kill is the same."""
-    landing = get_settings().landing_dir
-    target = landing / contract.id / batch_id
-    draft = landing / ".incoming" / batch_id
+    draft = get_settings().landing_dir / ".incoming" / batch_id
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     for path, seen in files:
@@ -185,37 +210,65 @@ def _keep(contract: Contract, batch_id: str, received_on: date, files: list[tupl
             raise LandingError(
                 "the file changed while it was read", where=path.name, remedy="land it when it is complete"
             )
-    shutil.rmtree(target, ignore_errors=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft.rename(target)
-    earlier = landed()
-    body = {
-        "sequence": len(earlier) + 1,
+    return commit(contract, batch_id, received_on, draft, [seen for _, seen in files])
+
+
+def commit(
+    contract: Contract,
+    batch_id: str,
+    received_on: date,
+    draft: Path,
+    files: Iterable[ReceivedFile],
+    cursor: Mapping[str, Any] | None = None,
+) -> Batch:
+    """Moves a complete folder of files into landing and commits it as a batch, by its manifest.
+
+    The manifest is the commit: without it the files count for nothing, and a repeat after a kill is the same. Several
+    jobs may commit at once: each takes the next free number of the chain, and what a rival landed is landed.
+    """
+    landing = get_settings().landing_dir
+    target = landing / contract.id / batch_id
+    if draft.exists():
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft.rename(target)
+    stated = {
         "batch_id": batch_id,
         "contract": contract.id,
         "contract_version": contract.version,
         "contract_fingerprint": contract.fingerprint,
         "received_on": received_on.isoformat(),
-        "landed_at": utc_now().isoformat(),
-        "files": [asdict(seen) for _, seen in files],
-        "previous_hash": earlier[-1].manifest_hash if earlier else GENESIS,
-    }
-    body["manifest_hash"] = body_hash(body)
-    return parse_manifest(_commit(landing / "manifests", batch_id, body))
+        "files": [asdict(seen) for seen in files],
+    } | ({"cursor": dict(cursor)} if cursor is not None else {})
+    for _ in range(ATTEMPTS):
+        earlier = landed()
+        last = next((b for b in reversed(earlier) if b.contract == contract.id), None)
+        if last and last.batch_id == batch_id:
+            return last
+        body = {
+            "sequence": len(earlier) + 1,
+            **stated,
+            "landed_at": utc_now().isoformat(),
+            "previous_hash": earlier[-1].manifest_hash if earlier else GENESIS,
+        }
+        body["manifest_hash"] = body_hash(body)
+        if path := _commit(landing / "manifests", batch_id, body):
+            return parse_manifest(path)
+    raise LandingError(
+        "other jobs kept landing batches at the same moment", where=str(landing), remedy="run the task again"
+    )
 
 
-def _commit(folder: Path, batch_id: str, body: Mapping[str, Any]) -> Path:
-    """Puts the manifest in place; of two writers of one sequence number, the second fails."""
+def _commit(folder: Path, batch_id: str, body: Mapping[str, Any]) -> Path | None:
+    """Puts the manifest in place; of two writers of one sequence number, the second gets None."""
     folder.mkdir(parents=True, exist_ok=True)
     slot = folder / f"{body['sequence']:08d}.json"
     draft = folder / f".{batch_id}"
     draft.write_text(manifest_text(body), encoding="utf-8")
     try:
         os.link(draft, slot)
-    except FileExistsError as error:
-        raise LandingError(
-            "another job landed a batch at the same moment", where=str(slot), remedy="run the task again"
-        ) from error
+    except FileExistsError:
+        return None
     finally:
         draft.unlink()
     return slot

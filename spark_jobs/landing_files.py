@@ -22,8 +22,9 @@ BLANK = "".join(map(chr, range(33)))
 class ReceivedFile:
     """What one pass over a file found.
 
-    `block_sha256` holds one digest per mebibyte of the bytes as received, so that a changed byte can be
-    located later; `data_lines` counts lines that hold anything, without the header.
+    `block_sha256` holds one digest per mebibyte of the bytes as kept, so that a changed byte can be located later;
+    `data_lines` counts records (lines that hold anything, without the header, in text). `header` names the fields.
+    Where personal fields were sealed, `received_sha256` is the digest of the bytes as received, which are not kept.
     """
 
     name: str
@@ -32,6 +33,20 @@ class ReceivedFile:
     block_sha256: tuple[str, ...]
     header: tuple[str, ...]
     data_lines: int
+    format: str = "csv"
+    schema_version: int = 1
+    received_sha256: str | None = None
+
+
+def digests(path: Path) -> tuple[int, str, tuple[str, ...]]:
+    """A file's size, its SHA-256, and that of each of its mebibytes."""
+    whole, blocks, size = hashlib.sha256(), [], 0
+    with path.open("rb") as stream:
+        while raw := stream.read(BLOCK_BYTES):
+            whole.update(raw)
+            blocks.append(hashlib.sha256(raw).hexdigest())
+            size += len(raw)
+    return size, whole.hexdigest(), tuple(blocks)
 
 
 def inspect(path: Path, contract: Contract) -> ReceivedFile:

@@ -229,20 +229,35 @@ def test_a_half_copied_file_of_a_killed_job_is_thrown_away(settings: Settings) -
     assert not (batch.folder / "stray.csv").exists() and not draft.exists()
 
 
-def test_of_two_jobs_that_land_at_once_one_is_told_to_run_again(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commit: Callable[..., Path] = landing._commit
+def test_what_two_jobs_land_at_once_is_landed_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit: Callable[..., Path | None] = landing._commit
 
-    def late(folder: Path, batch_id: str, body: dict[str, object]) -> Path:
-        commit(folder, "other", body)  # the rival takes the number first
+    def late(folder: Path, batch_id: str, body: dict[str, object]) -> Path | None:
+        commit(folder, "rival", body)  # the rival lands the same drop first
         return commit(folder, batch_id, body)
 
     drop(DAY, sales=sound_sales(3))
     monkeypatch.setattr(landing, "_commit", late)
-    with pytest.raises(LandingError, match="at the same moment"):
-        landing.land(DAY)
+    landing.land(DAY)
     assert [p.name for p in (settings.landing_dir / "manifests").iterdir()] == ["00000001.json"]
+
+
+def test_jobs_that_land_other_feeds_at_once_take_numbers_in_turn(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit: Callable[..., Path | None] = landing._commit
+
+    def late(folder: Path, batch_id: str, body: dict[str, object]) -> Path | None:
+        if body["sequence"] == 1:
+            other = {**body, "contract": "another", "batch_id": "another"}
+            commit(folder, "rival", {**other, "manifest_hash": landing.body_hash(other)})
+        return commit(folder, batch_id, body)
+
+    drop(DAY, sales=sound_sales(3))
+    monkeypatch.setattr(landing, "_commit", late)
+    landing.land(DAY)
+    first, second = landing.landed()
+    assert (first.contract, second.sequence, second.previous_hash) == ("another", 2, first.manifest_hash)
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
