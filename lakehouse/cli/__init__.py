@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 import click
 from rich.console import Console
 
-from lakehouse.cli import batches, contracts, data, demo, model, runs, score, services
+from lakehouse.cli import batches, contracts, data, demo, model, runs, score, services, source
 from lakehouse.errors import VinelakeError
 
 # Programs beside the lakehouse offer their commands under this name; neither side imports the other.
@@ -60,5 +60,6 @@ for command in (
     contracts.contract,
     model.model,
     score.score,
+    source.source,
 ):
     main.add_command(command)

@@ -68,6 +68,18 @@ def departments() -> dict[str, list[Contract]]:
     return dict(sorted(found.items()))
 
 
+def chosen(names: Iterable[str]) -> list[Contract]:
+    """The feeds that names mean, each the name of a department (`Feed.task`) or a contract's id; all where none is."""
+    known = departments()
+    feeds = {contract.id: [contract] for feeds in known.values() for contract in feeds}
+    found: dict[str, Contract] = {}
+    for name in names or known:
+        if name not in known | feeds:
+            raise ConfigError(f"no department or feed {name!r}", remedy=f"one of {', '.join(known | feeds)}")
+        found.update({contract.id: contract for contract in (known.get(name) or feeds[name])})
+    return list(found.values())
+
+
 def connector(protocol: str) -> Connector:
     """The connector of a protocol; its module is imported when it is first needed."""
     return import_module(MODULES[protocol]).CONNECTOR
