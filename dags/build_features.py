@@ -1,11 +1,13 @@
 """
 ### What it does
 Runs dbt: published silver → `gold.enterprise_features`, one row per enterprise as of the drop's date, with
-only what was known by then. Runs dbt's own tests, checks the build and publishes it.
+only what was known by then. Runs dbt's own tests, checks the build and publishes it. Beside it, notes how old
+every feed was on that date (`gold.source_freshness`), which scores are to respect.
 
 ### Inputs and outputs
 - in: tables `silver.*`; starts on asset `silver`
-- out: `gold.enterprise_features` and its bases; asset `enterprise_features` with the same partition key
+- out: `gold.enterprise_features` and its bases, `gold.source_freshness`; asset `enterprise_features` with the same
+  partition key
 
 ### Schedule and date
 Starts when silver of a drop was published; the partition key is the features' `as_of`. By hand: trigger
@@ -16,6 +18,7 @@ Clear the failed task, or trigger with the same partition key: the rows of that 
 
 ### When it fails
 - `build`: dbt names the model or test in the message; its full log is in `var/current/logs`.
+- `freshness`: usually the engine is down (`vinelake status`); the retries wait for it.
 - `gate`: a rule was broken and nothing was published. The message gives the report's path. Mend, then
   clear `build`.
 
@@ -49,6 +52,13 @@ with DAG(
 
         return chain.run_job(features.build)
 
+    @task
+    def freshness() -> dict[str, Any]:
+        """Age of every feed on that date into the gold build schema."""
+        from spark_jobs import freshness as ages
+
+        return chain.run_job(ages.build)
+
     @task(pool=chain.PUBLISH_POOL, outlets=[chain.FEATURES])
     def gate() -> dict[str, Any]:
         """Checks the gold build; publishes it when good."""
@@ -56,4 +66,4 @@ with DAG(
 
         return chain.run_job(partial(gates.gate, "gold"))
 
-    build() >> gate()
+    [build(), freshness()] >> gate()

@@ -1,6 +1,6 @@
 """
 ### What it does
-Builds silver from published bronze for one drop: conformed invoices, enterprises, loans and credit
+Builds silver from published bronze: conformed invoices, enterprises, loans and credit
 records, corrections kept as new versions, red letters linked or marked. Checks the build and publishes
 all silver tables in one commit.
 

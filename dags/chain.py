@@ -8,11 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, ExceptionRetryPolicy, RetryAction, RetryRule, get_current_context
+from airflow.sdk import (
+    Asset,
+    AssetAll,
+    AssetAny,
+    ExceptionRetryPolicy,
+    RetryAction,
+    RetryRule,
+    get_current_context,
+)
 from airflow.sdk.exceptions import AirflowSkipException
 
+from lakehouse import connections, families
 from lakehouse.errors import (
     ConfigError,
     ContractError,
@@ -20,6 +30,8 @@ from lakehouse.errors import (
     IntegrityError,
     LandingError,
     ModelError,
+    SourceUnavailable,
+    StaleSource,
     VinelakeError,
 )
 from lakehouse.settings import get_settings
@@ -31,10 +43,13 @@ if TYPE_CHECKING:
 OWNER = "data-engineering"
 RISK_OWNER = "risk-modelling"
 
-# Slots: two statements at a time keep two cores busy; one publisher at a time keeps the manifest simple.
+# Slots: two statements at a time keep two cores busy; one publisher at a time keeps the manifest simple; pulls
+# mostly wait for their sources.
 ENGINE_POOL = "engine"
 PUBLISH_POOL = "publish"
+PULL_POOL = "pulls"
 
+DROP = Asset("landing/file_drop", uri="vinelake://landing/file_drop")
 BRONZE = Asset("bronze", uri="vinelake://bronze")
 SILVER = Asset("silver", uri="vinelake://silver")
 FEATURES = Asset("enterprise_features", uri="vinelake://gold/enterprise_features")
@@ -46,12 +61,48 @@ SCORES = Asset("enterprise_score", uri="vinelake://gold/enterprise_score")
 NOT_MENDED_BY_RETRY = ExceptionRetryPolicy(
     rules=[
         RetryRule(
-            exception=[ConfigError, ContractError, GateFailed, IntegrityError, LandingError, ModelError],
+            exception=[
+                ConfigError,
+                ContractError,
+                GateFailed,
+                IntegrityError,
+                LandingError,
+                ModelError,
+                StaleSource,
+            ],
             action=RetryAction.FAIL,
             reason="the same input fails the same way; see the runbook in the DAG's documentation",
         )
     ]
 )
+# A source that was away may be back; one that answers nonsense, refuses or changed its fields goes on doing so.
+MENDED_BY_WAITING = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(exception=SourceUnavailable, action=RetryAction.RETRY, reason="the source may be back by then"),
+        RetryRule(
+            exception=VinelakeError,
+            action=RetryAction.FAIL,
+            reason="waiting mends nothing; see the runbook in the DAG's documentation",
+        ),
+    ]
+)
+# Longer than a department's breaker stays open, so that every attempt asks.
+PULL_RETRY_DELAY = timedelta(minutes=6)
+
+
+def tell_failure(context: dict[str, Any]) -> None:
+    """Tells whoever is to know that a task failed for good."""
+    from lakehouse import alerts
+
+    task = context["ti"]
+    alerts.send(
+        f"{task.dag_id} ▸ {task.task_id} failed",
+        str(context.get("exception") or "no reason was given"),
+        dag=task.dag_id,
+        task=task.task_id,
+        run=task.run_id,
+        partition=getattr(context.get("dag_run"), "partition_key", None),
+    )
 
 
 def default_args(owner: str = OWNER) -> dict[str, Any]:
@@ -63,7 +114,39 @@ def default_args(owner: str = OWNER) -> dict[str, Any]:
         "retry_policy": NOT_MENDED_BY_RETRY,
         "execution_timeout": timedelta(minutes=60),
         "pool": ENGINE_POOL,
+        "on_failure_callback": tell_failure,
     }
+
+
+def pull_args() -> dict[str, Any]:
+    """Arguments of tasks that pull: tried again only for a source that is away."""
+    return default_args() | {
+        "pool": PULL_POOL,
+        "retry_delay": PULL_RETRY_DELAY,
+        "retry_policy": MENDED_BY_WAITING,
+    }
+
+
+@cache
+def source_families() -> list[families.Family]:
+    """What is pulled, from the contracts alone: the same files give the same DAGs."""
+    return families.families(families.outlines(get_settings().contracts_dir))
+
+
+def family_asset(connection: str) -> Asset:
+    """Stands for a connection's pulls of a day having ended, whatever came of them."""
+    return Asset(f"landing/{connection}", uri=f"vinelake://landing/{connection}")
+
+
+def department_asset(connection: str, department: str) -> Asset:
+    """Stands for a department having been pulled whole up to a day."""
+    return Asset(f"landing/{connection}/{department}", uri=f"vinelake://landing/{connection}/{department}")
+
+
+def landed() -> AssetAny:
+    """What bronze waits for: the day's pulls of every connection to have ended, or a drop of files."""
+    pulled = [family_asset(family.connection) for family in source_families()]
+    return AssetAny(AssetAll(*pulled), DROP) if pulled else AssetAny(DROP)
 
 
 def drop_date(context: dict[str, Any]) -> str:
@@ -106,28 +189,97 @@ def run_undated(job: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def skip_if_nothing_new(landed: dict[str, Any], announced: Iterable[AssetEventResult]) -> dict[str, Any]:
-    """Ends the run as skipped when every batch of the drop was announced as published before.
+def run_pull(connection: str, task: str, asset: Asset) -> dict[str, Any]:
+    """Pulls one department up to the run's date and tells its asset which batches came.
 
-    `announced` are the events of asset `bronze`. A batch that an earlier attempt landed without getting as
-    far as publishing it was not announced, so it still counts as new. What was announced of tables that were
-    cleared since does not count.
+    Ends as skipped where this lakehouse has no such connection.
+    """
+    from spark_jobs.pull import runner
+
+    context = get_current_context()
+    skip_if_not_due(context)
+    date, here = drop_date(context), configured()
+    if connection not in here:
+        raise AirflowSkipException(f"no connection {connection!r} in {get_settings().connections_file}")
+    result = run_undated(lambda: runner.pull_department(date, task))
+    extra = {"batches": result["new_batches"], "records": sum(result["records"].values())}
+    context["outlet_events"][asset].extra = extra
+    return result
+
+
+def pulls_ended(connection: str, tasks: dict[str, str], asset: Asset) -> dict[str, Any]:
+    """Tells a connection's asset what its pulls came to; `tasks` maps each department to its task.
+
+    A department that ended without a result failed; what it said of it comes with it. A connection that this
+    lakehouse has not got is told as well, so that the others need not wait for it.
+    """
+    context = get_current_context()
+    skip_if_not_due(context)
+    drop_date(context)
+    pull, records, failed = context["ti"].xcom_pull, 0, {}
+    for department, task in tasks.items() if connection in configured() else ():
+        result = pull(task_ids=task)
+        if result is None:
+            failed[department] = pull(task_ids=task, key="failure") or "ended without a word; see its log"
+        else:
+            records += sum(result["records"].values())
+    facts = {"departments": len(tasks), "records": records, "failed": failed}
+    context["outlet_events"][asset].extra = facts
+    return facts
+
+
+def configured() -> dict[str, connections.Connection]:
+    """The source systems that this lakehouse is connected to."""
+    return connections.load(get_settings().connections_file)
+
+
+def skip_if_not_due(context: dict[str, Any]) -> None:
+    """Ends a scheduled task as skipped where the calendar asks for nothing: no source, or simulated ones only.
+
+    A simulated world's calendar is not ours: its days are pulled by hand or by a backfill.
+    """
+    real = [c for c in configured().values() if not c.settings.get("simulated")]
+    if context["dag_run"].run_type == "scheduled" and not real:
+        raise AirflowSkipException("this lakehouse is connected to no source whose calendar is ours")
+
+
+def last_landed() -> int:
+    """The number of the newest batch in landing; 0 before the first."""
+    from spark_jobs import landing
+
+    return max((batch.sequence for batch in landing.landed()), default=0)
+
+
+def newest_of(landed: dict[str, Any]) -> int:
+    """The number of the newest batch of a drop, whether landed now or by an earlier run; 0 for none."""
+    from spark_jobs import landing
+
+    held = {*landed["new_batches"], *landed.get("repeated_batches", [])}
+    return max((batch.sequence for batch in landing.landed() if batch.batch_id in held), default=0)
+
+
+def published_through(announced: Iterable[AssetEventResult]) -> int:
+    """The number of the newest batch up to which all were published, from the events of asset `bronze`.
+
+    What was announced of tables that were cleared since does not count.
     """
     here = [event.extra for event in announced if (event.extra or {}).get("warehouse") == warehouse()]
-    published = {batch for extra in here for batch in extra["batches"]}
-    if received_batches(landed) <= published:
-        raise AirflowSkipException("0 new batches: every file of this drop was published before")
-    return landed
+    return max((extra["through"] for extra in here), default=0)
+
+
+def skip_if_published(newest: int, announced: Iterable[AssetEventResult], what: str) -> None:
+    """Ends the run as skipped when every batch up to number `newest` was announced as published.
+
+    A batch that an earlier attempt landed without getting as far as publishing it was not announced, so it still
+    counts as new.
+    """
+    if newest <= published_through(announced):
+        raise AirflowSkipException(f"0 new batches: {what}")
 
 
 def warehouse() -> str:
     """Which tables an announcement is about: clearing all data starts a new folder."""
     return get_settings().warehouse_dir.name
-
-
-def received_batches(landed: dict[str, Any]) -> set[str]:
-    """The ids of all batches of a drop, whether landed now or by an earlier run."""
-    return {*landed["new_batches"], *landed.get("repeated_batches", [])}
 
 
 def skip_if_not_delivered(context: dict[str, Any]) -> None:

@@ -1,12 +1,13 @@
 """
 ### What it does
 Scores every enterprise that has features as of the drop's date with the champion: score, PD, grade,
-reasons. The scores are written aside, checked by their gate, then published. Without a champion it ends as
-skipped.
+reasons. Where a feed was older on that date than its contract allows, the scores say so, refer every enterprise to
+a person, or are not given, as the contract states. The scores are written aside, checked by their gate, then
+published. Without a champion it ends as skipped.
 
 ### Inputs and outputs
-- in: `gold.enterprise_features`, the model with alias `champion`; starts on asset `enterprise_features` or
-  on asset `model_champion`, whichever comes
+- in: `gold.enterprise_features`, `gold.source_freshness`, the model with alias `champion`; starts on asset
+  `enterprise_features` or on asset `model_champion`, whichever comes
 - out: `gold.enterprise_score`; asset `enterprise_score` with the same partition key
 
 ### Schedule and date
@@ -19,7 +20,8 @@ Clear the failed task, or trigger with the same partition key: the scores of tha
 
 ### When it fails
 - `score`: the scores broke a rule (not every enterprise scored or referred, points that do not add up), or
-  MLflow is down (`vinelake status`). The message says which.
+  MLflow is down (`vinelake status`). The message says which. Or a stale feed stops scores: pull it, build the
+  features again, clear the task.
 - `gate`: an expectation failed and nothing was published. The message gives the report's path.
 
 ### Owner

@@ -54,8 +54,16 @@ class SchemaChanged(SourceError):
     """A source's records no longer fit their contract, and the contract says to stop then."""
 
 
+class StaleSource(VinelakeError):
+    """A feed is older than its contract allows, and the contract says that somebody has to know, or to stop."""
+
+
 class ConsentError(VinelakeError):
     """There is no live consent for this purpose; nothing was asked."""
+
+
+class VaultError(VinelakeError):
+    """The vault cannot be opened, or refuses: a wrong key, no purpose, a changed or forgotten value."""
 
 
 class IntegrityError(VinelakeError):

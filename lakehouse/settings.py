@@ -40,7 +40,12 @@ class Settings(BaseSettings):
     mlflow_port: int = 15500
     airflow_port: int = 15880
 
+    breaker_seconds: float = Field(300, ge=0)
     connections_path: Path | None = Field(None, validation_alias="VINELAKE_CONNECTIONS_FILE")
+    vault_path: Path | None = Field(None, validation_alias="VINELAKE_VAULT_DIR")
+    master_key_path: Path | None = Field(None, validation_alias="VINELAKE_MASTER_KEY_FILE")
+
+    alert_webhook: str | None = None
 
     author: str = "engineer"
     approver: str = "risk_officer"
@@ -81,6 +86,16 @@ class Settings(BaseSettings):
     def connections_file(self) -> Path:
         """Addresses and secrets of the source systems."""
         return self.connections_path or self.home / "connections.json"
+
+    @property
+    def vault_dir(self) -> Path:
+        """Keys and values of persons: stands apart from the data, and out of their backups."""
+        return self.vault_path or self.home / "vault" / (self.environment or "main")
+
+    @property
+    def master_key_file(self) -> Path:
+        """What opens the vault; one file a vault, never inside it."""
+        return self.master_key_path or self.home / "keys" / f"{self.environment or 'main'}.json"
 
     @property
     def reports_dir(self) -> Path:

@@ -1,8 +1,8 @@
 """Scoring jobs: the champion's SQL over the features of one date, written aside and audited for the gate.
 
 `gold.enterprise_score`, one row per enterprise × as_of: score, pd, grade, decision, refer_reason, reasons,
-points, model_version, feature_snapshot. Nothing in it comes from the clock: the same champion over the same
-features gives the same rows.
+points, model_version, feature_snapshot, stale_sources. Nothing in it comes from the clock: the same champion over
+the same features gives the same rows.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pandas as pd
 from lakehouse import engine, ledger, tables
 from lakehouse.errors import GateFailed, ModelError
 from lakehouse.time import parse_partition
+from ml import staleness
 from ml.configuration import get_config
 from ml.scorecard import Scorecard
 from ml.sql import SOURCE
@@ -32,7 +33,8 @@ def score(partition: str) -> dict:
     """Scores every firm with features as of the partition's date with the champion, aside; its gate publishes.
 
     Without a champion nothing is done (`skipped` says so). Raises `ModelError` when alias champion was moved
-    past the gate, `GateFailed` when the scores break a rule.
+    past the gate, `GateFailed` when the scores break a rule, `StaleSource` when a feed is so old that its contract
+    says to stop.
     """
     from ml.decisions import DeltaLedger
     from ml.promotion import Promotion
@@ -43,14 +45,17 @@ def score(partition: str) -> dict:
         champion = Promotion(registry, DeltaLedger(spark), get_config()).champion()
         if champion is None:
             return {"skipped": "there is no champion yet: promote a model first"}
+        stale = staleness.stale_feeds(spark, day)
+        staleness.refuse_where_stopped(stale, day)
         version = feature_version(spark)
         source = tables.read(spark, FEATURES).where(f"as_of = date'{day.isoformat()}'")
         statement = registry.artifact_text(champion.run_id, "scorecard.sql")
         scored = apply_statement(spark, statement, source, champion.number, f"{FEATURES}@{version}")
         tables.begin_build(spark, SCORES)
-        tables.replace_where(scored, SCORES, f"as_of = date'{day.isoformat()}'")
+        tables.replace_where(staleness.apply(scored, stale), SCORES, f"as_of = date'{day.isoformat()}'")
         summary = audit(spark, tables.build_name(SCORES), source, partition)
         summary |= {"model_version": champion.number, "feature_snapshot": f"{FEATURES}@{version}"}
+        summary["stale_sources"] = [f"{feed.contract}: {feed.effect}" for feed in stale]
         run.details.update(summary)
     return summary
 
@@ -140,6 +145,7 @@ def replay(as_of: str) -> dict:
         )
         statement = registry.artifact_text(version.run_id, "scorecard.sql")
         again = apply_statement(spark, statement, source, number, snapshot)
+        again = staleness.apply(again, staleness.stale_feeds(spark, day)).select(*stored.columns)
         hashes = [tables.content_hash(df) for df in (stored, again)]
         rows = stored.count()
     return {

@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 import click
 from rich.console import Console
 
-from lakehouse.cli import batches, contracts, data, demo, model, runs, score, services, source
+from lakehouse.cli import batches, contracts, data, demo, freshness, model, runs, score, services, source
 from lakehouse.errors import VinelakeError
 
 # Programs beside the lakehouse offer their commands under this name; neither side imports the other.
@@ -55,6 +55,7 @@ for command in (
     batches.ingest,
     batches.batch,
     batches.quarantine,
+    freshness.freshness,
     runs.runs,
     runs.maintain,
     contracts.contract,

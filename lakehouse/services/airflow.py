@@ -32,7 +32,11 @@ QUIET = (
     "uvicorn",
 )
 # One engine, few cores: what queues here would only queue in the engine.
-POOLS = {"engine": (2, "tasks that use the Spark engine"), "publish": (1, "tasks that publish tables")}
+POOLS = {
+    "engine": (2, "tasks that use the Spark engine"),
+    "publish": (1, "tasks that publish tables"),
+    "pulls": (3, "tasks that pull a source"),
+}
 
 
 def home() -> Path:
@@ -136,10 +140,8 @@ def write_configuration() -> None:
 def environment() -> dict[str, str]:
     """What components and tasks get: the settings of this process, and the project's programs."""
     settings = get_settings()
-    chosen = {
-        f"VINELAKE_{name.upper()}": str(value)
-        for name, value in settings.model_dump(exclude={"ssl_cert_file", "spark_remote", "var_dir"}).items()
-    }
+    given = settings.model_dump(exclude={"ssl_cert_file", "spark_remote", "var_dir"}, exclude_none=True)
+    chosen = {_variable(name): str(value) for name, value in given.items()}
     if settings.spark_remote:
         chosen["SPARK_REMOTE"] = settings.spark_remote
     return chosen | {
@@ -154,6 +156,12 @@ def environment() -> dict[str, str]:
         "GX_ANALYTICS_ENABLED": "false",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
+
+
+def _variable(name: str) -> str:
+    """The environment variable that a setting is read from."""
+    alias = Settings.model_fields[name].validation_alias
+    return alias if isinstance(alias, str) else f"VINELAKE_{name.upper()}"
 
 
 def processes() -> list[Process]:

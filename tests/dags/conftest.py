@@ -11,12 +11,15 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 DAGS = Path(__file__).parents[2] / "dags"
+PULLED = {"new_batches": ["b1"], "records": {"feed": 3}}
 
 JOBS = {
     "spark_jobs.landing": ["land"],
     "spark_jobs.bronze": ["build"],
     "spark_jobs.silver": ["build"],
     "spark_jobs.features": ["build"],
+    "spark_jobs.freshness": ["build", "check"],
+    "spark_jobs.pull.runner": ["pull_department"],
     "expectations.gate": ["gate"],
     "ml.training": ["freeze_dataset", "train"],
     "ml.promotion": ["check", "decide"],
@@ -51,6 +54,12 @@ def chain(dag_bag):
     return sys.modules["chain"]
 
 
+@pytest.fixture(scope="session")
+def families(chain):
+    """The connections that are pulled, as the contracts have them."""
+    return chain.source_families()
+
+
 class Events(dict):
     """Stands for Airflow's accessors of asset events."""
 
@@ -67,7 +76,7 @@ def calls(monkeypatch):
     def recorder(name):
         def job(*args, **kwargs):
             seen.append((name, args, kwargs))
-            return {"new_batches": ["b1"], "repeated_batches": []}
+            return {"repeated_batches": [], "tables": 1, **PULLED}
 
         return job
 
@@ -75,22 +84,49 @@ def calls(monkeypatch):
         stand_in = ModuleType(module)
         for function in functions:
             setattr(stand_in, function, recorder(f"{module}.{function}"))
-        package, _, name = module.partition(".")
+        package, _, name = module.rpartition(".")
         monkeypatch.setitem(sys.modules, module, stand_in)
-        monkeypatch.setattr(__import__(package), name, stand_in, raising=False)
+        monkeypatch.setattr(__import__(package, fromlist=[name]), name, stand_in, raising=False)
+    batch = SimpleNamespace(batch_id="b1", sequence=7)
+    sys.modules["spark_jobs.landing"].landed = lambda: [batch]
     return seen
 
 
 @pytest.fixture
-def run_task(dags, chain, monkeypatch):
-    """Runs a task's function as a worker would, in a run of the given partition key."""
+def connected(chain, families, monkeypatch, tmp_path):
+    """A connections file with every connection that contracts name; gives the function that writes another."""
+    import json
 
-    def run(dag_id, task_id, key, events=(), run_type="manual", option="Approve"):
+    from lakehouse.settings import get_settings
+
+    path = tmp_path / "connections.json"
+    monkeypatch.setenv("VINELAKE_CONNECTIONS_FILE", str(path))
+    get_settings.cache_clear()
+
+    def write(**settings):
+        path.write_text(json.dumps({f.connection: settings for f in families} if settings != {"none": True} else {}))
+
+    write()
+    yield write
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def run_task(dags, chain, connected, monkeypatch):
+    """Runs a task's function as a worker would, in a run of the given partition key.
+
+    `told` maps (task, XCom key) to what the tasks before it left.
+    """
+
+    def run(dag_id, task_id, key, events=(), run_type="manual", option="Approve", told=None):
         function = dags[dag_id].get_task(task_id).python_callable
-        outlets = Events()
+        outlets, left = Events(), told or {}
         context = {
             "dag_run": SimpleNamespace(dag_id=dag_id, run_id="r1", partition_key=key, run_type=run_type),
-            "ti": SimpleNamespace(xcom_push=lambda key, value: None),
+            "ti": SimpleNamespace(
+                xcom_push=lambda key, value: None,
+                xcom_pull=lambda task_ids, key="return_value": left.get((task_ids, key)),
+            ),
             "inlet_events": {chain.BRONZE: list(events)},
             "outlet_events": outlets,
         }
@@ -110,6 +146,6 @@ def arguments(dag_id, task_id, option):
     }
     handed = {
         ("promote_model", "decide"): [answer],
-        ("ingest_file_drop", "gate_bronze"): [{"new_batches": ["b1"], "repeated_batches": []}],
+        ("build_bronze", "gate"): [{"batches": 1, "through": 7}],
     }
     return handed.get((dag_id, task_id), [])

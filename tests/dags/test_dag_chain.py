@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 EDGES = {
-    ("ingest_file_drop", "build_silver"),
+    ("ingest_file_drop", "build_bronze"),
+    ("ingest_file_drop", "report_freshness"),
+    ("build_bronze", "build_silver"),
     ("build_silver", "build_features"),
     ("build_features", "train_risk_models"),
     ("build_features", "score_portfolio"),
@@ -31,8 +33,13 @@ def names(condition):
     return {condition.name} if hasattr(condition, "name") else set().union(*map(names, condition.objects))
 
 
-def test_assets_join_the_dags(dags):
-    assert edges(dags) == EDGES
+def test_assets_join_the_dags(dags, families):
+    pulled = {
+        (f"ingest_{family.connection}", follower)
+        for family in families
+        for follower in ("build_bronze", "report_freshness")
+    }
+    assert edges(dags) == EDGES | pulled
 
 
 def test_keys_are_passed_through_unchanged(dags):
@@ -51,15 +58,26 @@ def test_scores_follow_new_features_and_a_new_champion_alike(dags):
     assert isinstance(dags["score_portfolio"].timetable.asset_condition, AssetAny)
 
 
-def test_ingest_runs_daily_and_takes_any_date_by_hand(dags):
+def test_bronze_waits_for_every_connection_but_not_for_a_drop(dags, families, chain):
+    from airflow.sdk import AssetAll, AssetAny
+
+    condition = dags["build_bronze"].timetable.asset_condition
+    assert isinstance(condition, AssetAny)
+    waited = [each for each in condition.objects if isinstance(each, AssetAll)]
+    assert names(condition) - names(AssetAll(*waited)) == {chain.DROP.name}
+    assert names(AssetAll(*waited)) == {f"landing/{family.connection}" for family in families}
+
+
+def test_ingest_runs_daily_and_takes_any_date_by_hand(dags, families):
     from airflow.serialization.serialized_objects import DagSerialization
 
-    told = DagSerialization.from_dict(DagSerialization.to_dict(dags["ingest_file_drop"]))
-    assert told.timetable.partitioned
-    told.validate_partition_key("2020-03-01")
-    assert told.timetable.resolve_partition_date("2020-03-01").strftime("%Y-%m-%d") == "2020-03-01"
-    with pytest.raises(Exception, match="2020-13-01"):
-        told.timetable.resolve_partition_date("2020-13-01")
+    for dag_id in ("ingest_file_drop", *(f"ingest_{family.connection}" for family in families)):
+        told = DagSerialization.from_dict(DagSerialization.to_dict(dags[dag_id]))
+        assert told.timetable.partitioned
+        told.validate_partition_key("2020-03-01")
+        assert told.timetable.resolve_partition_date("2020-03-01").strftime("%Y-%m-%d") == "2020-03-01"
+        with pytest.raises(Exception, match="2020-13-01"):
+            told.timetable.resolve_partition_date("2020-13-01")
 
 
 def test_every_dag_survives_the_way_to_the_scheduler(dags):
@@ -70,39 +88,40 @@ def test_every_dag_survives_the_way_to_the_scheduler(dags):
         assert told.task_ids == dag.task_ids, dag_id
 
 
-def announced(*batches, key="2024-01-01", warehouse="warehouse"):
-    return SimpleNamespace(extra={"batches": list(batches), "warehouse": warehouse}, partition_key=key)
+def announced(through, warehouse="warehouse"):
+    return SimpleNamespace(extra={"through": through, "warehouse": warehouse})
 
 
-def test_nothing_new_ends_as_skipped_and_so_announces_nothing(chain, dags, calls, run_task):
+@pytest.mark.parametrize(("dag_id", "task_id"), [("ingest_file_drop", "land"), ("build_bronze", "build")])
+def test_nothing_new_ends_as_skipped_and_so_announces_nothing(chain, dags, calls, run_task, dag_id, task_id):
     from airflow.sdk.exceptions import AirflowSkipException
 
-    events = [announced("b1", warehouse=chain.warehouse())]
+    events = [announced(3, chain.warehouse()), announced(7, chain.warehouse())]
     with pytest.raises(AirflowSkipException, match="0 new batches"):
-        run_task("ingest_file_drop", "land", "2024-01-01", events=events)
-    assert all(task.trigger_rule == "all_success" for task in dags["ingest_file_drop"].tasks)
+        run_task(dag_id, task_id, "2024-01-01", events=events)
+    assert all(task.trigger_rule == "all_success" for task in dags[dag_id].tasks)
 
 
-def test_what_was_landed_but_not_published_is_still_new(dags, calls, run_task):
-    events = [announced("b0"), SimpleNamespace(extra=None)]
-    run = run_task("ingest_file_drop", "land", "2024-01-01", events=events)
-    assert run.result["new_batches"] == ["b1"]
+@pytest.mark.parametrize(("dag_id", "task_id"), [("ingest_file_drop", "land"), ("build_bronze", "build")])
+def test_what_was_landed_but_not_published_is_still_new(chain, calls, run_task, dag_id, task_id):
+    events = [announced(6, chain.warehouse()), SimpleNamespace(extra=None)]
+    assert run_task(dag_id, task_id, "2024-01-01", events=events).result
+    assert len(calls) == 1
 
 
-def test_what_was_published_in_tables_that_were_cleared_since_is_new(dags, calls, run_task, monkeypatch, tmp_path):
+def test_what_was_published_in_tables_that_were_cleared_since_is_new(calls, run_task, monkeypatch, tmp_path):
     from lakehouse.settings import get_settings
 
     (tmp_path / "warehouse-20240105T000000").mkdir()
     monkeypatch.setenv("VINELAKE_VAR_DIR", str(tmp_path))
     get_settings.cache_clear()
-    run = run_task("ingest_file_drop", "land", "2024-01-01", events=[announced("b1")])
+    assert run_task("build_bronze", "build", "2024-01-01", events=[announced(7)]).result["through"] == 7
     get_settings.cache_clear()
-    assert run.result["new_batches"] == ["b1"]
 
 
-def test_the_announcement_names_the_batches_and_their_tables(chain, calls, run_task):
-    run = run_task("ingest_file_drop", "gate_bronze", "2024-01-01")
-    assert run.outlets[chain.BRONZE].extra == {"batches": ["b1"], "warehouse": chain.warehouse()}
+def test_the_announcement_names_the_newest_batch_and_its_tables(chain, calls, run_task):
+    run = run_task("build_bronze", "gate", "2024-01-01")
+    assert run.outlets[chain.BRONZE].extra == {"through": 7, "warehouse": chain.warehouse()}
 
 
 @pytest.mark.parametrize("run_type", ["scheduled", "backfill"])

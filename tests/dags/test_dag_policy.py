@@ -12,6 +12,7 @@ import pytest
 DAGS = Path(__file__).parents[2] / "dags"
 FILES = sorted(path for path in DAGS.glob("*.py") if path.name != "chain.py")
 NAMES = [path.stem for path in FILES]
+GENERATED = "ingest_sources"  # holds one DAG a connection
 SECTIONS = (
     "What it does",
     "Inputs and outputs",
@@ -32,27 +33,35 @@ def waits_for_a_person(task) -> bool:
     return hasattr(task, "response_timeout")
 
 
-def test_every_file_loads_and_holds_the_dag_it_is_named_after(dag_bag):
+def test_every_file_loads_and_holds_the_dag_it_is_named_after(dag_bag, families):
     assert dag_bag.import_errors == {}
-    assert sorted(dag_bag.dags) == sorted(NAMES)
+    made = {f"ingest_{family.connection}" for family in families}
+    assert sorted(dag_bag.dags) == sorted({*NAMES, *made} - {GENERATED})
 
 
 def test_few_and_meaningful_tasks(dags):
-    assert len(tasks_of(dags)) <= 20
+    for name, dag in dags.items():
+        assert len(dag.tasks) <= 20, name
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != GENERATED])
 def test_the_docstring_is_the_runbook(dags, name):
-    dag = dags[name]
-    text = ast.get_docstring(ast.parse((DAGS / f"{name}.py").read_text(encoding="utf-8")), clean=False)
+    dag, text = dags[name], docstring(name)
     assert dag.doc_md == text
     for section in SECTIONS:
         body = re.search(rf"^### {section}\n(.+?)(?=^### |\Z)", text, re.MULTILINE | re.DOTALL)
         assert body and body[1].strip(), f"{name} says nothing under {section!r}"
-    failures = re.search(r"^### When it fails\n(.+?)(?=^### )", text, re.MULTILINE | re.DOTALL)[1]
     for task in dag.tasks:
-        assert f"`{task.task_id}`" in failures, f"{name}: the runbook does not say what to do if {task.task_id} fails"
+        assert f"`{task.task_id}`" in failures(text), f"{name}: what to do if {task.task_id} fails is not said"
     assert text.strip().endswith(dag.owner)
+
+
+def docstring(name):
+    return ast.get_docstring(ast.parse((DAGS / f"{name}.py").read_text(encoding="utf-8")), clean=False)
+
+
+def failures(text):
+    return re.search(r"^### When it fails\n(.+?)(?=^### )", text, re.MULTILINE | re.DOTALL)[1]
 
 
 def test_owner_tags_and_description(dags):
@@ -71,15 +80,15 @@ def test_one_run_at_a_time_and_nothing_made_up_for_the_past(dags):
 def test_retries_limits_and_pools(dags):
     for name, task in tasks_of(dags):
         assert task.retries >= 1, f"{name}.{task.task_id}"
-        assert timedelta(0) < task.retry_delay <= timedelta(minutes=5), f"{name}.{task.task_id}"
-        assert task.pool in {"engine", "publish"}, f"{name}.{task.task_id}"
+        assert timedelta(0) < task.retry_delay <= timedelta(minutes=10), f"{name}.{task.task_id}"
+        assert task.pool in {"engine", "publish", "pulls"}, f"{name}.{task.task_id}"
         limit = task.response_timeout if waits_for_a_person(task) else task.execution_timeout
         assert limit and limit <= timedelta(days=7), f"{name}.{task.task_id}"
 
 
 def test_what_publishes_does_so_alone(dags):
     for name, task in tasks_of(dags):
-        if task.outlets and task.task_id != "train":
+        if task.outlets and task.task_id != "train" and not name.startswith("ingest_"):
             assert task.pool == "publish", f"{name}.{task.task_id}"
 
 
@@ -101,6 +110,8 @@ def test_a_fault_of_data_is_not_retried_and_an_outage_is(dags):
             (errors.EngineError("engine away"), RetryAction.DEFAULT),
             (ConnectionError("reset"), RetryAction.DEFAULT),
         ):
+            if task.task_id.startswith(("pull_", "announce")) and isinstance(fault, errors.EngineError):
+                continue  # they use no engine
             decision = task.retry_policy.evaluate(fault, 1, 2)
             assert decision.action is action, f"{name}.{task.task_id}: {fault!r}"
 

@@ -1,0 +1,71 @@
+"""
+### What it does
+Parses what has landed and was not parsed yet, pulled or dropped, by contract into bronze: typed, as sent, with both
+times. Broken rows go to quarantine with a reason. Checks the build and publishes all bronze tables in one commit.
+
+### Inputs and outputs
+- in: batches in landing; starts when the day's pulls of every connection have ended, or when a drop has landed
+- out: tables `bronze.*` and `quarantine.*`; asset `bronze` with the same partition key
+
+### Schedule and date
+The partition key comes with the assets. It names the day; what is parsed is all that is pending, so a batch that came
+late, or alone, is in the next run at the latest. By hand: trigger with the day as partition key. To leave a
+connection out, remove it from the connections file; while its DAG is paused, this one waits for it.
+
+### How to rerun
+Clear the failed task, or trigger with the same partition key. With nothing new to parse the run ends as skipped.
+
+### When it fails
+- `build`: usually the engine is down (`vinelake status`); the retries wait for it. Or a batch has too many bad rows:
+  the message names it.
+- `gate`: the data broke a rule and none of it was published. The message gives the report's path. Mend the data or,
+  if the rule is wrong, the contract; then clear `build`.
+
+### Owner
+data-engineering
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import chain
+from airflow.sdk import DAG, PartitionedAssetTimetable, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+with DAG(
+    dag_id="build_bronze",
+    description="Landing → bronze: typed, as sent; checked and published",
+    schedule=PartitionedAssetTimetable(assets=chain.landed()),
+    catchup=False,
+    max_active_runs=1,
+    default_args=chain.default_args(),
+    tags=["vinelake", "bronze"],
+    doc_md=__doc__,
+) as dag:
+
+    @task(inlets=[chain.BRONZE])
+    def build() -> dict[str, Any]:
+        """Landing → bronze build and quarantine. Skips the run when all that has landed was published before."""
+        from spark_jobs import bronze
+
+        context = get_current_context()
+        newest = chain.last_landed()
+        chain.drop_date(context)
+        chain.skip_if_published(newest, context["inlet_events"][chain.BRONZE], "nothing has landed since the last run")
+        return chain.run_job(bronze.build) | {"through": newest}
+
+    @task(pool=chain.PUBLISH_POOL, outlets=[chain.BRONZE])
+    def gate(built: dict[str, Any]) -> dict[str, Any]:
+        """Checks the bronze build; publishes it when good, and announces up to which batch."""
+        from expectations import gate as gates
+
+        result = chain.run_job(partial(gates.gate, "bronze"))
+        if not result["tables"]:
+            raise AirflowSkipException("0 new rows: what has landed held nothing to publish")
+        events = get_current_context()["outlet_events"]
+        events[chain.BRONZE].extra = {"through": built["through"], "warehouse": chain.warehouse()}
+        return result
+
+    gate(build())
