@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 from lakehouse import feeds
 from lakehouse.errors import ContractError
 from lakehouse.feeds import Feed, Variant
+from lakehouse.records import Record, parse_record
 
 SPARK_TYPES = {
     "string": "string",
@@ -44,7 +45,18 @@ CONTRACT_PROPERTIES = {
     "outage",
     "silver",
 }
-COLUMN_PROPERTIES = {"unit", "codes", "notAfterReceived", "outcome", "variants", "dataSubject"}
+COLUMN_PROPERTIES = {
+    "unit",
+    "codes",
+    "scale",
+    "notAfterReceived",
+    "outcome",
+    "variants",
+    "dataSubject",
+    "tokenKind",
+    "impersonalWhere",
+    "transport",
+}
 ROW_RULE_ENGINE = "vinelake-row-rule"
 COUNT_ENGINE = "vinelake-count"
 DECIMAL = re.compile(r"decimal\(\d{1,2},\d{1,2}\)")
@@ -55,7 +67,12 @@ class Column:
     """One column of a source entity: its name there and here, its type, and what its values must obey.
 
     `variants` are later spellings of it at the source. A column classed `personal` is sealed under the key of the
-    person that the column `data_subject` of the same row identifies (the contract's subject where it is empty).
+    person that the column `data_subject` of the same row identifies (the contract's subject where it is empty). Equal
+    values of one `token_kind` (the column's name where none is given) have one token in every feed.
+    `impersonal_where` names columns of the same row and the values of theirs with which the value is no person's after
+    all, such as an enterprise among shareholders; it then stays as it is. `scale` is multiplied with the number as
+    sent, from fen to yuan for example. `is_transport` columns tell of the delivery, not of the record: they are left
+    out when contents are compared.
     """
 
     name: str
@@ -76,6 +93,9 @@ class Column:
     is_outcome: bool = False
     variants: tuple[Variant, ...] = ()
     data_subject: str | None = None
+    token_kind: str | None = None
+    impersonal_where: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    is_transport: bool = False
 
     @property
     def is_personal(self) -> bool:
@@ -145,11 +165,29 @@ class Contract:
     counts: tuple[RowRule, ...]
     fingerprint: str
     feed: Feed | None = None
+    silver: Record | None = None
 
     @property
     def personal_columns(self) -> tuple[Column, ...]:
         """The columns that are sealed before landing."""
         return tuple(c for c in self.columns if c.is_personal)
+
+    @property
+    def content_columns(self) -> tuple[Column, ...]:
+        """The columns by which two deliveries of a record are the same."""
+        return tuple(c for c in self.columns if not c.is_transport)
+
+    def is_impersonal(self, column: Column, sent: Mapping[str, Any]) -> bool:
+        """Whether a personal column's value in a record as sent (by source name) is no natural person's.
+
+        A value that the contract does not know leaves it personal.
+        """
+        for name, values in column.impersonal_where.items():
+            judge = self.column(name)
+            value = str(sent.get(judge.source_name, "")).strip()
+            if (judge.codes.get(value) if judge.codes else value) not in values:
+                return False
+        return bool(column.impersonal_where)
 
     def at_version(self, schema_version: int) -> Contract:
         """The contract for records in one of the source's schema versions; 1 is the one it was written for."""
@@ -189,7 +227,7 @@ def load(path: Path) -> Contract:
     return _load(path, _read(path))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def _load(path: Path, text: str) -> Contract:
     document = _parse(path, text)
     _check_standard(path, document)
@@ -210,6 +248,8 @@ def _load(path: Path, text: str) -> Contract:
         _column(fault, entry, ["schema", 0, "properties", i])
         for i, entry in enumerate(objects[0].get("properties") or [])
     )
+    keyed = sorted((c for c in columns if c.key_position), key=lambda c: c.key_position or 0)
+    record = parse_record(fault, own.get("silver"), columns, [c.name for c in keyed], own.get("versionOrder", ()))
     contract = Contract(
         id=document["id"],
         version=document["version"],
@@ -230,6 +270,7 @@ def _load(path: Path, text: str) -> Contract:
         counts=_conditions(fault, objects[0], {c.name for c in columns}, COUNT_ENGINE),
         fingerprint=hashlib.sha256(text.encode()).hexdigest()[:16],
         feed=feed,
+        silver=record,
     )
     _check_whole(fault, contract)
     return contract
@@ -361,8 +402,22 @@ def _column(fault: _Faults, entry: Any, at: list[str | int]) -> Column:
         is_outcome=bool(own.get("outcome", False)),
         variants=feeds.parse_variants(fault, own.get("variants"), at),
         data_subject=own.get("dataSubject"),
+        token_kind=own.get("tokenKind"),
+        scale=feeds.parse_scale(fault, own.get("scale"), at),
+        impersonal_where=_impersonal(fault, own.get("impersonalWhere"), at),
+        is_transport=bool(own.get("transport", False)),
         **bounds,
     )
+
+
+def _impersonal(fault: _Faults, entry: Any, at: list[str | int]) -> dict[str, tuple[str, ...]]:
+    if entry is None:
+        return {}
+    if not isinstance(entry, Mapping) or not all(isinstance(values, list) and values for values in entry.values()):
+        fault.stop(
+            f"impersonalWhere {entry!r} is not a condition", at, "give a list of values for each column it names"
+        )
+    return {str(name): tuple(str(v) for v in values) for name, values in entry.items()}
 
 
 def _known_at(fault: _Faults, rule: Mapping[str, Any], columns: Sequence[Column]) -> KnownAt:
@@ -463,11 +518,25 @@ def _check_variants(fault: _Faults, contract: Contract) -> None:
         at = ["schema", 0, "properties", i]
         if column.data_subject and column.data_subject not in names:
             fault.stop(f"dataSubject {column.data_subject!r} is not a column", at, f"use one of {', '.join(names)}")
+        if column.token_kind is not None and not re.fullmatch(r"[a-z][a-z0-9_]{0,30}", str(column.token_kind)):
+            fault.stop(
+                f"tokenKind {column.token_kind!r} is not a kind", at, "use small letters, digits and underscores"
+            )
+        if column.is_personal and (column.pattern or column.codes):
+            fault.stop("the values of a personal column are sealed: no pattern or code can be checked", at, "drop it")
         if column.is_personal and column.spark_type != "string":
             fault.stop("a personal column stands as a token, which is text", at, "logicalType: string")
         if column.is_personal and not contract.feed:
             fault.stop("only a pulled feed is sealed before landing", at, "give the contract a feed")
-        if any(v.scale for v in column.variants) and not column.spark_type.startswith("decimal"):
+        for name in column.impersonal_where:
+            if name not in names or not column.is_personal:
+                fault.stop(
+                    f"impersonalWhere reads {name!r}",
+                    at,
+                    f"use one of {', '.join(names)}, on a column classed personal",
+                )
+        scaled = column.scale or any(v.scale for v in column.variants)
+        if scaled and not column.spark_type.startswith("decimal"):
             fault.stop("only a number can be scaled", at, "physicalType: decimal(18,2)")
     for version in sorted({v.schema_version for c in contract.columns for v in c.variants}):
         held = [c.source_name for c in contract.at_version(version).columns]

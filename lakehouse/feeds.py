@@ -124,19 +124,26 @@ def parse_variants(fault: Faults, entries: Any, at: Sequence[str | int]) -> tupl
         version = entry.get("schemaVersion")
         if not isinstance(version, int) or version < 2:
             fault.stop(f"variant.schemaVersion {version!r} is not a later version", at, "a whole number, 2 or more")
-        scale = entry.get("scale")
-        if scale is not None:
-            try:
-                Decimal(str(scale))
-            except InvalidOperation:
-                fault.stop(f"variant.scale {scale!r} is not a number", at, 'for example "0.01" from fen to yuan')
         codes = entry.get("codes")
         found.append(
             Variant(
                 version,
                 entry.get("physicalName"),
-                None if scale is None else str(scale),
+                parse_scale(fault, entry.get("scale"), at),
                 None if codes is None else {str(k): str(v) for k, v in codes.items()},
             )
         )
     return tuple(sorted(found, key=lambda v: v.schema_version))
+
+
+def parse_scale(fault: Faults, scale: Any, at: Sequence[str | int]) -> str | None:
+    """A factor as exact decimal text; None where there is none."""
+    if scale is None:
+        return None
+    try:
+        factor = Decimal(str(scale))
+    except InvalidOperation:
+        factor = Decimal("NaN")
+    if not factor.is_finite() or factor == 0:
+        fault.stop(f"scale {scale!r} is not a factor", at, 'for example "0.01" from fen to yuan')
+    return str(scale)
