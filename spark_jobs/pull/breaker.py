@@ -18,7 +18,6 @@ from lakehouse.errors import SourceUnavailable
 from lakehouse.settings import get_settings
 
 FAILURES = 3
-OPEN_SECONDS = 300
 
 
 class Open(Exception):
@@ -32,16 +31,14 @@ class Open(Exception):
 @contextlib.contextmanager
 def guard(department: str) -> Iterator[None]:
     """Lets a pull of a department through, or raises Open. Only SourceUnavailable counts as a failure."""
-    breaker = _breaker(department)
     try:
-        with breaker.calling():
+        with _breaker(department).calling():
             yield
-    except pybreaker.CircuitBreakerError as error:
-        if isinstance(error.__context__, SourceUnavailable):
-            raise error.__context__ from None  # the failure that opened it just now
+    except pybreaker.CircuitBreakerError:
+        seconds = get_settings().breaker_seconds
         raise Open(
             SourceUnavailable(
-                f"{department} failed {FAILURES} times in a row and is left alone for {OPEN_SECONDS} s",
+                f"{department} failed {FAILURES} times in a row and is left alone for {seconds:g} s",
                 where=str(_path(department)),
                 remedy="wait, or remove that file to ask again at once",
             )
@@ -56,10 +53,11 @@ def state(department: str) -> str:
 def _breaker(department: str) -> pybreaker.CircuitBreaker:
     return pybreaker.CircuitBreaker(
         fail_max=FAILURES,
-        reset_timeout=OPEN_SECONDS,
+        reset_timeout=get_settings().breaker_seconds,
         exclude=[lambda error: not isinstance(error, SourceUnavailable)],
         state_storage=_Storage(department),
         name=department,
+        throw_new_error_on_trip=False,
     )
 
 

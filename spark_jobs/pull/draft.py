@@ -6,10 +6,13 @@ twice at most and an enquiry that costs a fee is kept once it was answered.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import date
@@ -17,20 +20,25 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.contracts import Contract
+from lakehouse.errors import LandingError
 from lakehouse.settings import get_settings
 from spark_jobs import landing
 from spark_jobs.landing import Batch
 from spark_jobs.landing_files import ReceivedFile, digests
 from spark_jobs.pull.part import Part
 
-JOURNAL = "journal.jsonl"
+HEAD, JOURNAL = "draft.json", "journal.jsonl"
+WAIT_SECONDS = 10
 
 
 class Draft:
-    """The open batch of one feed, received on one date. One process at a time works on it."""
+    """The open batch of one feed, received on one date. One process at a time works on it (`alone`).
 
-    def __init__(self, contract: Contract, received_on: date, cursor: Mapping[str, Any] | None) -> None:
-        self.contract, self.received_on, self.started_from = contract, received_on, cursor
+    `after` is the feed's batch before this one, empty at its first: with the bytes it makes the batch's id.
+    """
+
+    def __init__(self, contract: Contract, received_on: date, cursor: Mapping[str, Any] | None, after: str) -> None:
+        self.contract, self.received_on, self.after = contract, received_on, after
         self.folder = _folder(contract)
         self.files: list[ReceivedFile] = []
         self.cursor = cursor
@@ -43,11 +51,22 @@ class Draft:
         return path
 
     @property
+    def is_closed(self) -> bool:
+        """Whether its files have left for landing: it takes no further part."""
+        return bool(self.files) and not (self.folder / "files").exists()
+
+    @property
     def records(self) -> int:
         return sum(f.data_lines for f in self.files)
 
     def add(self, part: Part, received_sha256: str | None = None) -> None:
         """Keeps one part for good: its bytes first, then its line in the journal."""
+        if Path(part.name).name != part.name or any(part.name == file.name for file in self.files):
+            raise LandingError(
+                f"{part.name!r} is no name for a further part of the batch",
+                where=self.contract.id,
+                remedy="a connector must give each part of a batch a plain name of its own",
+            )
         folder = self.folder / "files"
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / part.name
@@ -77,57 +96,92 @@ class Draft:
         self.cursor = dict(part.cursor)
 
     def commit(self) -> Batch | None:
-        """Lands what was received as one batch with its cursor; None when there was nothing, or it was landed."""
-        batch, last = None, landing.last_batch(self.contract.id)
-        if self.files and not (last and last.batch_id == self._batch_id()):
-            batch = landing.commit(
-                self.contract, self._batch_id(), self.received_on, self.folder / "files", self.files, self.cursor
-            )
+        """Lands what was received as one batch with its cursor; None when nothing was received."""
+        batch = None
+        if self.files:
+            last = landing.last_batch(self.contract.id)
+            if last and last.batch_id == self._batch_id():
+                batch = last  # a run that was killed afterwards landed it
+            else:
+                batch = landing.commit(
+                    self.contract, self._batch_id(), self.received_on, self.folder / "files", self.files, self.cursor
+                )
         self.discard()
         return batch
 
     def discard(self) -> None:
-        """Removes the draft with all that it holds."""
+        """Removes the draft with all that it holds; its head first, so that half of it is none."""
+        (self.folder / HEAD).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _batch_id(self) -> str:
-        digest = hashlib.sha256(f"{self.contract.id}|{self.received_on}|{_plain(self.started_from)}".encode())
+        digest = hashlib.sha256(f"{self.contract.id}|{self.received_on}|{self.after}".encode())
         for file in self.files:
             digest.update(file.sha256.encode())
         return digest.hexdigest()[:16]
 
 
+@contextlib.contextmanager
+def alone(contract: Contract) -> Iterator[None]:
+    """Keeps other processes from working on the feed's draft; a LandingError if one does and goes on doing so."""
+    path = _folder(contract).with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise LandingError(
+                        "another process is pulling this feed",
+                        where=contract.id,
+                        remedy="wait until it has ended, or end it; then run the task again",
+                    ) from None
+                time.sleep(0.1)
+        yield
+
+
 def open_draft(contract: Contract, received_on: date) -> tuple[Draft, Batch | None]:
-    """The draft to go on with, and the batch that an earlier, interrupted day left and that was landed now.
+    """The draft to go on with, and the batch that an earlier, interrupted run left complete or on another date.
 
     Parts that were received on another date are known since that date: they become a batch of their own.
     """
     left = _restore(contract)
-    if left and left.received_on == received_on:
+    if left and left.received_on == received_on and not left.is_closed:
         return left, None
     batch = left.commit() if left else None
-    fresh = Draft(contract, received_on, landing.last_cursor(contract.id))
+    last = landing.last_batch(contract.id)
+    fresh = Draft(contract, received_on, landing.last_cursor(contract.id), last.batch_id if last else "")
     fresh.folder.mkdir(parents=True, exist_ok=True)
-    _write(fresh.folder / "draft.json", {"received_on": str(received_on), "cursor": fresh.cursor})
+    _write(fresh.folder / HEAD, {"received_on": str(received_on), "cursor": fresh.cursor, "after": fresh.after})
     return fresh, batch
+
+
+def open_since(contract: Contract) -> date | None:
+    """The date on which a draft's parts were received; None where no draft is open."""
+    head = _folder(contract) / HEAD
+    return date.fromisoformat(json.loads(head.read_text(encoding="utf-8"))["received_on"]) if head.exists() else None
 
 
 def _restore(contract: Contract) -> Draft | None:
     """What a killed run left, up to its last complete part; None where nothing was left to go on with."""
-    head = _folder(contract) / "draft.json"
+    head = _folder(contract) / HEAD
     if not head.exists():
         shutil.rmtree(_folder(contract), ignore_errors=True)
         return None
     stated = json.loads(head.read_text(encoding="utf-8"))
-    draft = Draft(contract, date.fromisoformat(stated["received_on"]), stated["cursor"])
+    draft = Draft(contract, date.fromisoformat(stated["received_on"]), stated["cursor"], stated["after"])
     for entry in _journal(draft.folder / JOURNAL):
         file = entry["file"]
         seen = ReceivedFile(**{**file, "header": tuple(file["header"]), "block_sha256": tuple(file["block_sha256"])})
         draft.files.append(seen)
         draft.cursor = entry["cursor"]
-    if draft.files and not (draft.folder / "files").exists():
-        draft.commit()  # killed while it was landed: all was received, and is landed now if it was not yet
-        return None
+    kept = {file.name for file in draft.files}
+    for stray in (draft.folder / "files").glob("*"):
+        if stray.name not in kept:
+            stray.unlink()
     shutil.rmtree(draft.folder / "spool", ignore_errors=True)
     return draft
 
@@ -139,7 +193,7 @@ def _journal(path: Path) -> Iterator[dict[str, Any]]:
     content = path.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     if whole != content:
-        path.write_bytes(whole)
+        os.truncate(path, len(whole))
     for line in whole.decode("utf-8").splitlines():
         yield json.loads(line)
 

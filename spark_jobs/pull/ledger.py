@@ -47,13 +47,15 @@ class Attempt:
 
 
 def record(attempt: Attempt) -> None:
-    """Appends an attempt; one write, so that lines of several processes do not mix."""
+    """Appends an attempt; one write, so that lines of several processes do not mix. A torn line before it stays one."""
     path = _path(attempt.contract)
     path.parent.mkdir(parents=True, exist_ok=True)
     line = (json.dumps(asdict(attempt), ensure_ascii=False) + "\n").encode("utf-8")
-    number = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    number = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(number, line)
+        size = os.fstat(number).st_size
+        torn = size > 0 and os.pread(number, 1, size - 1) != b"\n"
+        os.write(number, b"\n" + line if torn else line)
     finally:
         os.close(number)
 

@@ -55,7 +55,8 @@ class Pull:
 class Connector(Protocol):
     """A protocol. `fetch` yields parts in order, holds at most one in memory, and ends when nothing more is there.
 
-    It raises SourceError (with its kind) for whatever the source does wrong, and never loops for ever.
+    It raises SourceError (with its kind) for whatever the source does wrong, and never loops for ever. Where each part
+    is whole by itself (an answer that was paid for), `is_whole = True` lands those before the failure at once.
     """
 
     def fetch(self, pull: Pull) -> Iterator[Part]: ...

@@ -14,9 +14,10 @@ from lakehouse.contracts import Contract
 from lakehouse.errors import ConfigError, SchemaChanged, SourceError, SourceUnavailable, VinelakeError
 from lakehouse.settings import get_settings
 from lakehouse.time import parse_partition, utc_now
+from spark_jobs import landing
 from spark_jobs.landing import Batch
 from spark_jobs.pull import breaker, ledger, schema_change, sealing
-from spark_jobs.pull.draft import Draft, open_draft
+from spark_jobs.pull.draft import Draft, alone, open_draft, open_since
 from spark_jobs.pull.part import Connector, Pull
 
 MODULES = {
@@ -38,6 +39,8 @@ class Outcome:
     batches: tuple[str, ...]
     fields: tuple[str, ...] = ()
     error: VinelakeError | None = None
+    bytes: int = 0
+    schema_version: int = 1
 
 
 def pull_department(partition: str, task: str) -> dict[str, Any]:
@@ -98,7 +101,6 @@ def pull(partition: str, contract: Contract) -> Outcome:
         )
     until, begun, at = parse_partition(partition), time.monotonic(), utc_now().isoformat()
     outcome = _guarded(contract, until)
-    first = outcome.batches[-1] if outcome.batches else None
     ledger.record(
         ledger.Attempt(
             contract=contract.id,
@@ -107,7 +109,9 @@ def pull(partition: str, contract: Contract) -> Outcome:
             attempted_at=at,
             seconds=round(time.monotonic() - begun, 3),
             records=outcome.records,
-            batch_id=first,
+            bytes=outcome.bytes,
+            batch_id=outcome.batches[-1] if outcome.batches else None,
+            schema_version=outcome.schema_version,
             fields=outcome.fields,
             error=str(outcome.error) if outcome.error else None,
         )
@@ -116,52 +120,79 @@ def pull(partition: str, contract: Contract) -> Outcome:
 
 
 def _guarded(contract: Contract, until: date) -> Outcome:
+    landed: list[Batch] = []
+    fields: dict[str, None] = {}
+    word, failure = ledger.NOTHING, None
     try:
         with breaker.guard(contract.feed.task):
-            return _pull(contract, until)
+            _pull(contract, until, landed, fields)
     except breaker.Open as error:
-        return Outcome(contract.id, ledger.HELD_OFF, 0, (), error=error.reason)
-    except SchemaChanged as error:
-        return Outcome(contract.id, ledger.SCHEMA_CHANGED, 0, (), error=error)
-    except SourceUnavailable as error:
-        return Outcome(contract.id, ledger.UNREACHABLE, 0, (), error=error)
+        word, failure = ledger.HELD_OFF, error.reason
     except SourceError as error:
-        return Outcome(contract.id, ledger.REFUSED, 0, (), error=error)
-
-
-def _pull(contract: Contract, until: date) -> Outcome:
-    draft, earlier = open_draft(contract, until)
-    pulled = Pull(
-        contract=contract,
-        connection=connections.connection(contract.feed.connection),
-        until=until,
-        cursor=draft.cursor,
-        spool=draft.spool,
-        number=len(draft.files),
-        options=contract.feed.options,
+        word, failure = _word(error), error
+    if landed and failure is None:
+        word = ledger.LANDED
+    files = [file for batch in landed for file in batch.files]
+    return Outcome(
+        contract=contract.id,
+        outcome=word,
+        records=sum(file.data_lines for file in files),
+        batches=tuple(batch.batch_id for batch in landed),
+        fields=tuple(fields),
+        error=failure,
+        bytes=sum(file.bytes for file in files),
+        schema_version=max((file.schema_version for file in files), default=1),
     )
-    try:
-        fields = _receive(draft, pulled)
-    except SchemaChanged:
-        draft.commit()  # what came before the change is whole
-        raise
-    records, batch = draft.records, draft.commit()
-    batches = [b for b in (earlier, batch) if isinstance(b, Batch)]
-    word = ledger.LANDED if batches else ledger.NOTHING
-    return Outcome(contract.id, word, records, tuple(b.batch_id for b in batches), fields)
 
 
-def _receive(draft: Draft, pulled: Pull) -> tuple[str, ...]:
-    """Takes every part in; returns the fields in which they differ from the contract."""
-    differing: dict[str, None] = {}
+def _word(error: SourceError) -> str:
+    if isinstance(error, SchemaChanged):
+        return ledger.SCHEMA_CHANGED
+    return ledger.UNREACHABLE if isinstance(error, SourceUnavailable) else ledger.REFUSED
+
+
+def _pull(contract: Contract, until: date, landed: list[Batch], fields: dict[str, None]) -> None:
+    """Takes in what is new: adds the new batches to `landed`, and to `fields` those that differ from the contract."""
+    with alone(contract):
+        if _is_past(contract, until):
+            return
+        draft, earlier = open_draft(contract, until)
+        landed += [earlier] if earlier else []
+        pulled = Pull(
+            contract=contract,
+            connection=connections.connection(contract.feed.connection),
+            until=until,
+            cursor=draft.cursor,
+            spool=draft.spool,
+            number=len(draft.files),
+            options=contract.feed.options,
+        )
+        try:
+            _receive(draft, pulled, fields)
+        except SourceError as error:
+            # What came before a change of schema is whole; an answer that was paid for is whole by itself.
+            if isinstance(error, SchemaChanged) or getattr(connector(contract.feed.protocol), "is_whole", False):
+                landed += [batch] if (batch := draft.commit()) else []
+            raise
+        landed += [batch] if (batch := draft.commit()) else []
+
+
+def _is_past(contract: Contract, until: date) -> bool:
+    """Whether a later date was pulled already: then all before `until` is in, and what came since is known later."""
+    last = landing.last_batch(contract.id)
+    reached = (last.received_on if last else None, open_since(contract), ledger.last_success(contract.id))
+    return any(day > until for day in reached if day)
+
+
+def _receive(draft: Draft, pulled: Pull, differing: dict[str, None]) -> None:
+    """Takes every part in; notes the fields in which they differ from the contract."""
     with sealing.sealer(pulled.contract) as seal:
         for part in connector(pulled.contract.feed.protocol).fetch(pulled):
-            found = schema_change.differences(pulled.contract, part.fields, part.schema_version)
-            schema_change.apply_policy(pulled.contract, found, f"{pulled.contract.id}, {part.name}")
+            found = schema_change.differences(pulled.contract, part.fields, part.schema_version, part.format)
             differing.update(dict.fromkeys(found))
+            schema_change.apply_policy(pulled.contract, found, f"{pulled.contract.id}, {part.name}")
             sealed = seal(part)
             draft.add(sealed.part, sealed.received_sha256)
-    return tuple(differing)
 
 
 def dry(contract: Contract, until: date, spool: Any, most_parts: int = 1) -> Iterable[Any]:

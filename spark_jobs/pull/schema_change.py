@@ -7,17 +7,21 @@ from collections.abc import Iterable
 from lakehouse.contracts import Contract
 from lakehouse.errors import SchemaChanged
 
+TABULAR = ("csv", "parquet")
 
-def differences(contract: Contract, fields: Iterable[str], schema_version: int) -> tuple[str, ...]:
-    """Fields the contract does not know as `+name`, required ones that are missing as `-name`, a version as `v3`.
+
+def differences(contract: Contract, fields: Iterable[str], schema_version: int, form: str = "csv") -> tuple[str, ...]:
+    """Fields the contract does not know as `+name`, missing ones as `-name`, a version as `v3`.
 
     A version that the contract names no variant for is a difference: a unit may have changed under the same name.
-    Dotted source names are compared by their first step.
+    Files with a header must have every field; JSON records may leave out what the contract does not require. Dotted
+    source names are compared by their first step.
     """
     seen = set(fields)
     expected = contract.at_version(schema_version).columns
     known = {c.source_name.split(".")[0] for c in expected} | set(_passed_over(contract))
-    missing = [c.source_name for c in expected if c.source_name.split(".")[0] not in seen]
+    due = [c.source_name for c in expected if c.required or form in TABULAR]
+    missing = [name for name in due if name.split(".")[0] not in seen]
     named = {v.schema_version for c in contract.columns for v in c.variants} | {1} | set(_accepted(contract))
     found = [f"+{name}" for name in sorted(seen - known)] + [f"-{name}" for name in missing if seen]
     return tuple(found + ([] if schema_version in named else [f"v{schema_version}"]))

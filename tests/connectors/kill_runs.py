@@ -27,7 +27,7 @@ from lakehouse import contracts
 from lakehouse.settings import get_settings
 from spark_jobs import landing
 
-PRELOADED = ["kill_runs", "spark_jobs.pull.runner", "dlt.sources.helpers.rest_client", "psycopg2", "confluent_kafka"]
+PRELOADED = [__name__, "spark_jobs.pull.runner", "dlt.sources.helpers.rest_client", "psycopg2", "confluent_kafka"]
 STEPS = ("open", "os.", "shutil.", "socket.")
 LONGEST_SECONDS = 120
 
