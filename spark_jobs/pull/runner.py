@@ -9,7 +9,7 @@ from datetime import date
 from importlib import import_module
 from typing import Any
 
-from lakehouse import connections, contracts
+from lakehouse import connections, contracts, families
 from lakehouse.contracts import Contract
 from lakehouse.errors import ConfigError, SchemaChanged, SourceError, SourceUnavailable, VinelakeError
 from lakehouse.settings import get_settings
@@ -49,9 +49,12 @@ def pull_department(partition: str, task: str) -> dict[str, Any]:
     Returns the new batches. A feed that fails keeps neither the others from being pulled nor its own earlier parts
     from being used on the next try.
     """
-    feeds = departments().get(task)
+    folder = get_settings().contracts_dir
+    known = families.outlines(folder)
+    # Only the department's own contracts are read in full: each task is a process of its own.
+    feeds = [contracts.load(folder / f"{o.contract}.yaml") for o in known if o.feed.task == task]
     if not feeds:
-        raise ConfigError(f"no department {task!r}", remedy=f"one of {', '.join(departments())}")
+        raise ConfigError(f"no department {task!r}", remedy=f"one of {', '.join(sorted({o.feed.task for o in known}))}")
     outcomes = [pull(partition, contract) for contract in feeds]
     if failed := [o.error for o in outcomes if o.error]:
         raise failed[0]
