@@ -16,9 +16,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from lakehouse import feeds
+from lakehouse import contract_text, feeds
+from lakehouse.contract_text import Faults
 from lakehouse.errors import ContractError
 from lakehouse.feeds import Feed, Variant
 from lakehouse.records import Record, parse_record
@@ -224,14 +225,14 @@ def load_all(folder: Path) -> dict[str, Contract]:
 
 def load(path: Path) -> Contract:
     """Reads and checks one contract file; the same text is checked once per process."""
-    return _load(path, _read(path))
+    return _load(path, contract_text.read(path))
 
 
 @lru_cache(maxsize=512)
 def _load(path: Path, text: str) -> Contract:
-    document = _parse(path, text)
-    _check_standard(path, document)
-    fault = _Faults(path, document)
+    document = contract_text.parse(path, text)
+    _check_standard(path, text, document)
+    fault = Faults(path, text, document)
     if document["id"] != path.stem:
         fault.stop(
             f"id {document['id']!r} differs from the file's name", ["id"], f"name the file {document['id']}.yaml"
@@ -276,64 +277,6 @@ def _load(path: Path, text: str) -> Contract:
     return contract
 
 
-class _Faults:
-    """Raises contract errors with the line at which the faulty field stands."""
-
-    def __init__(self, path: Path, document: Any) -> None:
-        self.path, self.document = path, document
-
-    def own(self, name: str) -> list[str | int]:
-        """Where the contract's custom property of that name stands."""
-        entries = self.document.get("customProperties") or []
-        numbers = [i for i, entry in enumerate(entries) if entry["property"] == name]
-        return ["customProperties", *numbers[:1]]
-
-    def stop(self, what: str, at: Sequence[str | int], remedy: str) -> NoReturn:
-        dotted = ".".join(map(str, at)) or "(top level)"
-        raise ContractError(
-            what, where=f"{self.path.name}, line {_line(self.document, at)}, field {dotted}", remedy=remedy
-        )
-
-
-def _line(document: Any, at: Sequence[str | int]) -> int:
-    node, line = document, 1
-    for step in at:
-        marks = getattr(node, "lc", None)
-        try:
-            line = (marks.item(step)[0] if isinstance(step, int) else marks.key(step)[0]) + 1
-            node = node[step]
-        except (KeyError, IndexError, TypeError, AttributeError):
-            break
-    return line
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise ContractError(
-            f"not UTF-8: byte 0x{error.object[error.start]:02x} cannot stand there",
-            where=f"{path.name}, line {line}",
-            remedy="save the file as UTF-8",
-        ) from error
-
-
-def _parse(path: Path, text: str) -> Any:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError
-    from ruamel.yaml.reader import ReaderError
-
-    try:
-        return YAML().load(text)
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        problem = error.problem
-    except ReaderError as error:
-        line, problem = text[: error.position].count("\n") + 1, f"{error.reason}: {error.character!r}"
-    raise ContractError(f"not readable as YAML: {problem}", where=f"{path.name}, line {line}", remedy="mend the YAML")
-
-
 @lru_cache(maxsize=1)
 def _standard() -> Any:
     from jsonschema import Draft202012Validator
@@ -343,19 +286,19 @@ def _standard() -> Any:
     return Draft202012Validator(json.loads(schema) if isinstance(schema, str) else schema)
 
 
-def _check_standard(path: Path, document: Any) -> None:
+def _check_standard(path: Path, text: str, document: Any) -> None:
     plain = json.loads(json.dumps(document, default=str))
     errors = sorted(_standard().iter_errors(plain), key=lambda e: len(e.absolute_path), reverse=True)
     if errors:
         error = errors[0]
-        _Faults(path, document).stop(
+        Faults(path, text, document).stop(
             f"not valid by the Open Data Contract Standard: {error.message[:300]}",
             list(error.absolute_path),
             "correct the field's name, type or value; the standard's schema lists what is allowed",
         )
 
 
-def _custom(fault: _Faults, node: Any, at: list[str | int], known: set[str]) -> dict[str, Any]:
+def _custom(fault: Faults, node: Any, at: list[str | int], known: set[str]) -> dict[str, Any]:
     found = {}
     for i, entry in enumerate(node.get("customProperties") or []):
         if entry["property"] not in known:
@@ -368,7 +311,7 @@ def _custom(fault: _Faults, node: Any, at: list[str | int], known: set[str]) -> 
     return found
 
 
-def _column(fault: _Faults, entry: Any, at: list[str | int]) -> Column:
+def _column(fault: Faults, entry: Any, at: list[str | int]) -> Column:
     own = _custom(fault, entry, at, COLUMN_PROPERTIES)
     options = entry.get("logicalTypeOptions") or {}
     logical, physical = entry.get("logicalType", "string"), entry.get("physicalType", "")
@@ -410,7 +353,7 @@ def _column(fault: _Faults, entry: Any, at: list[str | int]) -> Column:
     )
 
 
-def _impersonal(fault: _Faults, entry: Any, at: list[str | int]) -> dict[str, tuple[str, ...]]:
+def _impersonal(fault: Faults, entry: Any, at: list[str | int]) -> dict[str, tuple[str, ...]]:
     if entry is None:
         return {}
     if not isinstance(entry, Mapping) or not all(isinstance(values, list) and values for values in entry.values()):
@@ -420,7 +363,7 @@ def _impersonal(fault: _Faults, entry: Any, at: list[str | int]) -> dict[str, tu
     return {str(name): tuple(str(v) for v in values) for name, values in entry.items()}
 
 
-def _known_at(fault: _Faults, rule: Mapping[str, Any], columns: Sequence[Column]) -> KnownAt:
+def _known_at(fault: Faults, rule: Mapping[str, Any], columns: Sequence[Column]) -> KnownAt:
     at = fault.own("knownAt")
     history = rule.get("history")
     if history not in ("event_lag", "published", "received") or rule.get("afterwards") != "received":
@@ -445,13 +388,13 @@ def _known_at(fault: _Faults, rule: Mapping[str, Any], columns: Sequence[Column]
     return KnownAt("event_lag", event, lag)
 
 
-def _ratio(fault: _Faults, value: Any) -> float:
+def _ratio(fault: Faults, value: Any) -> float:
     if isinstance(value, int | float) and 0 <= value <= 1:
         return float(value)
     fault.stop(f"maxQuarantinedRatio {value!r} is not a share", fault.own("maxQuarantinedRatio"), "write 0 to 1")
 
 
-def _conditions(fault: _Faults, entity: Any, names: set[str], engine: str) -> tuple[RowRule, ...]:
+def _conditions(fault: Faults, entity: Any, names: set[str], engine: str) -> tuple[RowRule, ...]:
     import sqlglot
     from sqlglot import errors, exp
 
@@ -477,7 +420,7 @@ def _conditions(fault: _Faults, entity: Any, names: set[str], engine: str) -> tu
     return tuple(rules)
 
 
-def _check_whole(fault: _Faults, contract: Contract) -> None:
+def _check_whole(fault: Faults, contract: Contract) -> None:
     at = ["schema", 0, "properties"]
     names = [c.name for c in contract.columns]
     for kind, values in (("name", names), ("physicalName", [c.source_name for c in contract.columns])):
@@ -512,7 +455,7 @@ def _check_whole(fault: _Faults, contract: Contract) -> None:
                 fault.stop(f"{bound!r} is not a date", [*at, i, "logicalTypeOptions"], "write YYYY-MM-DD")
 
 
-def _check_variants(fault: _Faults, contract: Contract) -> None:
+def _check_variants(fault: Faults, contract: Contract) -> None:
     names = {c.name for c in contract.columns}
     for i, column in enumerate(contract.columns):
         at = ["schema", 0, "properties", i]
