@@ -50,6 +50,7 @@ COLUMN_PROPERTIES = {
     "unit",
     "codes",
     "scale",
+    "groupSeparator",
     "notAfterReceived",
     "outcome",
     "variants",
@@ -72,8 +73,8 @@ class Column:
     values of one `token_kind` (the column's name where none is given) have one token in every feed.
     `impersonal_where` names columns of the same row and the values of theirs with which the value is no person's after
     all, such as an enterprise among shareholders; it then stays as it is. `scale` is multiplied with the number as
-    sent, from fen to yuan for example. `is_transport` columns tell of the delivery, not of the record: they are left
-    out when contents are compared.
+    sent, from fen to yuan for example; `group_separator` parts its thousands. `is_transport` columns tell of the
+    delivery, not of the record: they are left out when contents are compared.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Column:
     token_kind: str | None = None
     impersonal_where: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     is_transport: bool = False
+    group_separator: str | None = None
 
     @property
     def is_personal(self) -> bool:
@@ -349,6 +351,7 @@ def _column(fault: Faults, entry: Any, at: list[str | int]) -> Column:
         scale=feeds.parse_scale(fault, own.get("scale"), at),
         impersonal_where=_impersonal(fault, own.get("impersonalWhere"), at),
         is_transport=bool(own.get("transport", False)),
+        group_separator=own.get("groupSeparator"),
         **bounds,
     )
 
@@ -478,9 +481,11 @@ def _check_variants(fault: Faults, contract: Contract) -> None:
                     at,
                     f"use one of {', '.join(names)}, on a column classed personal",
                 )
-        scaled = column.scale or any(v.scale for v in column.variants)
+        if column.group_separator is not None and column.group_separator not in (",", " ", "'", "_"):
+            fault.stop(f"groupSeparator {column.group_separator!r} is not one", at, "a comma, blank, apostrophe or _")
+        scaled = column.scale or column.group_separator or any(v.scale for v in column.variants)
         if scaled and not column.spark_type.startswith("decimal"):
-            fault.stop("only a number can be scaled", at, "physicalType: decimal(18,2)")
+            fault.stop("only a number can be scaled or grouped", at, "physicalType: decimal(18,2)")
     for version in sorted({v.schema_version for c in contract.columns for v in c.variants}):
         held = [c.source_name for c in contract.at_version(version).columns]
         if twice := sorted({name for name in held if held.count(name) > 1}):

@@ -105,6 +105,8 @@ def _column(column: Column) -> str:
         rules.append(_sealing(column))
     if column.scale:
         rules.append(f"times {column.scale}")
+    if column.group_separator:
+        rules.append(f"thousands parted by `{column.group_separator}`")
     rules += [_variant(variant) for variant in column.variants]
     if column.is_transport:
         rules.append("of the delivery, not of the record")
