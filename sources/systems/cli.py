@@ -174,6 +174,19 @@ def status(home: Path | None, as_json: bool) -> None:
 
 @sources.command()
 @_home_option
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+def connections(home: Path | None, out: Path) -> None:
+    """Write addresses and secrets of the loaded systems for a client; only the file's owner may read it."""
+    from sources.systems import connections as all_connections
+
+    home = _home(home)
+    if not Clock(home).exists():
+        raise SourcesError("no system is loaded", where=str(home), remedy="vinelake sources up --world DIR")
+    click.echo(f"{out}: {', '.join(all_connections.write(home, out))}")
+
+
+@sources.command()
+@_home_option
 @click.option("--days", type=click.IntRange(min=1), default=1, show_default=True)
 def advance(home: Path | None, days: int) -> None:
     """Move the world's today; running systems show the new days at once."""
