@@ -21,7 +21,8 @@ class Part:
     `name` is the file's name within the batch, the same on every try (`page-000001.json`; `.gz` where compressed).
     `body` is the bytes as received, or the path of a file in the spool that is moved into the batch. `format`: `json`
     is one document with its records in the list that the feed's option `records` names (dotted), `jsonl` one record a
-    line, `csv` with a header, `parquet`. `records` counts records, `fields` names every field seen in them. After
+    line, `csv` with a header, `parquet`, `binary` a document that is kept and not read: without records,
+    and none for feeds with personal fields. `records` counts records, `fields` names every field seen in them. After
     `cursor` the feed goes on when this part is kept; it is plain JSON.
     """
 

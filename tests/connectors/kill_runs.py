@@ -138,6 +138,8 @@ def landed_rows(place: Place, contract_id: str) -> list[tuple[str, str]]:
 
 
 def _records(path: Path, form: str, where: str | None) -> Iterator[Any]:
+    if form == "binary":
+        return
     if form == "parquet":
         yield from pyarrow.parquet.read_table(path).to_pylist()
     elif form == "csv":
