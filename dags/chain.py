@@ -86,6 +86,8 @@ MENDED_BY_WAITING = ExceptionRetryPolicy(
         ),
     ]
 )
+# Models are trained anew about once a month, however often features are built.
+TRAIN_EVERY = timedelta(days=28)
 # Longer than a department's breaker stays open, so that every attempt asks.
 PULL_RETRY_DELAY = timedelta(minutes=6)
 
@@ -275,6 +277,22 @@ def skip_if_published(newest: int, announced: Iterable[AssetEventResult], what: 
     """
     if newest <= published_through(announced):
         raise AirflowSkipException(f"0 new batches: {what}")
+
+
+def skip_unless_training_is_due(context: dict[str, Any]) -> None:
+    """Ends a run as skipped when a candidate was trained on features of less than `TRAIN_EVERY` before.
+
+    Features of the very same date are trained on again, since they were built anew; a run started by hand always is.
+    """
+    day = parse_partition(drop_date(context))
+    earlier = [
+        parse_partition(event.partition_key)
+        for event in context["inlet_events"][CANDIDATE]
+        if event.partition_key and (event.extra or {}).get("warehouse") == warehouse()
+    ]
+    last = max((known for known in earlier if known <= day), default=None)
+    if context["dag_run"].run_type != "manual" and last and last < day < last + TRAIN_EVERY:
+        raise AirflowSkipException(f"trained on features of {last}; the next training is due {last + TRAIN_EVERY}")
 
 
 def warehouse() -> str:

@@ -9,10 +9,8 @@ registers a new version under the alias `candidate`. It moves no other alias: th
 - out: a frozen training set, MLflow runs, a registered version; asset `model_candidate`
 
 ### Schedule and date
-Starts on every new partition of features, which suits a portfolio that receives a drop now and then. With
-daily drops, train monthly: replace the schedule by
-`CronPartitionTimetable("0 20 1 * *", timezone=…, key_format="%Y-%m-%d")`; scoring keeps following the
-features. By hand: trigger with the `as_of` of the features as partition key.
+Starts on every new partition of features, and ends as skipped when the last candidate was trained on features of
+less than four weeks before. By hand: trigger with the `as_of` of the features as partition key; that always trains.
 
 ### How to rerun
 Clear the failed task, or trigger with the same partition key: a frozen set is reused, a repeated training
@@ -31,7 +29,7 @@ from __future__ import annotations
 from typing import Any
 
 import chain
-from airflow.sdk import DAG, PartitionedAssetTimetable, task
+from airflow.sdk import DAG, PartitionedAssetTimetable, get_current_context, task
 
 with DAG(
     dag_id="train_risk_models",
@@ -44,11 +42,12 @@ with DAG(
     doc_md=__doc__,
 ) as dag:
 
-    @task
+    @task(inlets=[chain.CANDIDATE])
     def freeze() -> dict[str, Any]:
-        """Features and outcomes as known → a sealed training set."""
+        """Features and outcomes as known → a sealed training set. Skips the run when no training is due."""
         from ml import training
 
+        chain.skip_unless_training_is_due(get_current_context())
         return chain.run_job(training.freeze_dataset)
 
     @task(outlets=[chain.CANDIDATE])
@@ -56,6 +55,8 @@ with DAG(
         """Fits, validates, logs and registers the models."""
         from ml import training
 
-        return chain.run_job(training.train)
+        result = chain.run_job(training.train)
+        get_current_context()["outlet_events"][chain.CANDIDATE].extra = {"warehouse": chain.warehouse()}
+        return result
 
     freeze() >> train()

@@ -94,7 +94,7 @@ def last_month(folder: Path) -> tuple[int, int]:
 def built_in_drop(firms: int, as_of: date | None) -> Drop:
     """The built-in portfolio; its files are made by `start_generator` when they are missing."""
     received = as_of or BUILT_IN_DROP
-    folder = get_settings().home.parent / "sources" / f"invoices_{firms}_firms_to_{received}"
+    folder = get_settings().home.parent / "files" / f"invoices_{firms}_firms_to_{received}"
     return Drop(folder, received.isoformat(), "built-in portfolio" if as_of is None else "as given")
 
 

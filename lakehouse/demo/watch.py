@@ -1,4 +1,4 @@
-"""Follows one drop through the chain of DAGs over Airflow's REST interface, and answers the approval."""
+"""Follows one day's news through the chain of DAGs over Airflow's REST interface, and answers the approval."""
 
 from __future__ import annotations
 
@@ -13,22 +13,18 @@ from typing import Any
 from lakehouse.errors import ServiceError, VinelakeError
 from lakehouse.services.airflow_api import AirflowApi
 
-CHAIN = (
-    "ingest_file_drop",
-    "build_silver",
-    "build_features",
-    "train_risk_models",
-    "promote_model",
-    "score_portfolio",
-)
-# Which task of a DAG announces its result, and which DAGs start from it.
+DROP = ("ingest_file_drop",)
+# What follows once what came has landed, and which task of a DAG announces its result to which others.
+BUILDING = ("build_bronze", "build_silver", "build_features", "score_portfolio")
+MODELLING = ("train_risk_models", "promote_model")
 FOLLOWS = {
-    "ingest_file_drop": ("gate_bronze", ["build_silver"]),
+    "build_bronze": ("gate", ["build_silver"]),
     "build_silver": ("gate", ["build_features"]),
     "build_features": ("gate", ["train_risk_models", "score_portfolio"]),
     "train_risk_models": ("train", ["promote_model"]),
     "promote_model": ("decide", ["score_portfolio"]),
 }
+ALERT = "report_freshness"
 REFUSAL = ("promote_model", "check")
 FINISHED = {"success", "failed"}
 # After an answer the question stays open for a moment; asked for longer, it was put anew.
@@ -53,6 +49,29 @@ class TaskSeen:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class Route:
+    """The DAGs that are followed: those that bring in what is new, and those that go on from it.
+
+    `begins` are started by whoever watches; when all have told that they ended, `build_bronze` starts.
+    """
+
+    begins: tuple[str, ...] = DROP
+    goes_on: tuple[str, ...] = BUILDING + MODELLING
+
+    @property
+    def dags(self) -> tuple[str, ...]:
+        """Every DAG of the route; with pulls, the one that tells how fresh they are as well."""
+        return (*self.begins, *self.goes_on, *(() if self.begins == DROP else (ALERT,)))
+
+    def announcing(self, dag_id: str) -> tuple[str, list[str]]:
+        """The task of a DAG whose success starts others, and those of them that are on the route."""
+        if dag_id in self.begins:
+            return ("land" if dag_id in DROP else "announce", ["build_bronze"])
+        task, followers = FOLLOWS.get(dag_id, ("", []))
+        return task, [follower for follower in followers if follower in self.goes_on]
+
+
 @dataclass
 class Watch:
     """The runs of one partition since a moment, and the newest of before (`taken_up`), so that the chain is
@@ -60,7 +79,8 @@ class Watch:
 
     `changed` is told of every change of a task's state, `tick` at every look which tasks are at work.
     `answer` gets DAG, run and task of a question; without it a person answers in the browser.
-    A candidate that the promotion gate refuses is kept in `refused`: that is an answer, not an outage.
+    A candidate that the promotion gate refuses is kept in `refused`: that is an answer, not an outage. A department
+    that could not be pulled, or a feed that is stale, holds nothing up; it is kept in `remarks`.
     """
 
     api: AirflowApi
@@ -71,9 +91,11 @@ class Watch:
     tick: Callable[[list[TaskSeen]], None]
     answer: Callable[[str, str, str], None] | None
     taken_up: set[str] = field(default_factory=set)
+    route: Route = field(default_factory=Route)
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     tasks: dict[tuple[str, str], TaskSeen] = field(default_factory=dict)
     refused: str | None = None
+    remarks: dict[tuple[str, str], str] = field(default_factory=dict)
     _asked: dict[str, float] = field(default_factory=dict)
     _closed: set[str] = field(default_factory=set)
     _nudged: set[str] = field(default_factory=set)
@@ -101,7 +123,7 @@ class Watch:
         if idle > NUDGE_SECONDS:
             for dag_id in set(missing) - self._nudged:
                 self._nudged.add(dag_id)
-                self.api.trigger(dag_id, self.partition, note="started by `vinelake demo run`")
+                self.api.trigger(dag_id, self.partition, note="started by `vinelake`")
         if idle > START_PATIENCE_SECONDS:
             raise ServiceError(
                 f"Airflow has not started {', '.join(missing)} within {START_PATIENCE_SECONDS:.0f} s",
@@ -113,7 +135,7 @@ class Watch:
         """Reads the state of all runs that belong to this drop, and of their tasks."""
         for run in self.api.runs(partition_key=self.partition):
             key = run["dag_run_id"]
-            if run["dag_id"] in CHAIN and (key in self.taken_up or moment(run["run_after"]) >= self.since):
+            if run["dag_id"] in self.route.dags and (key in self.taken_up or moment(run["run_after"]) >= self.since):
                 self.runs[key] = run
         for key, run in sorted(self.runs.items(), key=lambda item: item[1]["run_after"]):
             if key in self._closed:
@@ -143,21 +165,36 @@ class Watch:
         """DAGs that have yet to start, because what they follow was announced."""
         waiting = []
         for key, run in self.runs.items():
-            task_id, followers = FOLLOWS.get(run["dag_id"], ("", []))
-            announced = self.tasks.get((key, task_id))
-            if announced is None or announced.state != "success" or run["state"] != "success":
-                continue
-            for follower in followers:
+            begins = run["dag_id"] in self.route.begins
+            since = self._all_begun() if begins else self._announced(key)
+            for follower in self.route.announcing(run["dag_id"])[1] if since else ():
                 starts = [moment(r["run_after"]) for r in self.runs.values() if r["dag_id"] == follower]
-                if not any(start >= moment(announced.ended) for start in starts):
+                if not any(start >= since for start in starts):
                     waiting.append(follower)
         return waiting
+
+    def _all_begun(self) -> datetime | None:
+        """When the last of the DAGs that bring in what is new told that it ended; None before that."""
+        told = dict.fromkeys(self.route.begins)
+        for key, run in self.runs.items():
+            if run["dag_id"] in told and (ended := self._announced(key)):
+                told[run["dag_id"]] = max(ended, told[run["dag_id"]] or ended)
+        return max(told.values()) if all(told.values()) else None
+
+    def _announced(self, key: str) -> datetime | None:
+        """When a run that has ended told others to start; None if it did not."""
+        run = self.runs[key]
+        task = self.tasks.get((key, self.route.announcing(run["dag_id"])[0]))
+        whole = run["state"] == "success" or (run["dag_id"] in self.route.begins and run["state"] == "failed")
+        return moment(task.ended) if task and task.state == "success" and whole else None
 
     def _raise_failure(self) -> None:
         for key, run in self.runs.items():
             if run["state"] != "failed":
                 continue
             failed = [t for (run_id, _), t in self.tasks.items() if run_id == key and t.state == "failed"]
+            if failed and self._holds_nothing_up(key, failed):
+                continue
             if not failed:
                 raise ServiceError(
                     f"{run['dag_id']} failed without any task having failed",
@@ -175,6 +212,17 @@ class Watch:
                 remedy=f"the runbook is the documentation of {task.dag_id} in Airflow ({self.api.base_url}); "
                 "after mending, run the same command again: it goes on from this task",
             )
+
+    def _holds_nothing_up(self, key: str, failed: list[TaskSeen]) -> bool:
+        """Whether the chain goes on without what failed; notes it then."""
+        dag_id = self.runs[key]["dag_id"]
+        if dag_id != ALERT and not (dag_id in self.route.begins and self._announced(key)):
+            return False
+        for task in failed:
+            if (key, task.task_id) not in self.remarks:
+                said = self.reason(task, self.log_of(task)).splitlines()
+                self.remarks[key, task.task_id] = f"{dag_id} ▸ {task.task_id}: {said[0] if said else 'failed'}"
+        return True
 
     def log_of(self, task: TaskSeen) -> Path:
         """The file with the log of a task's last attempt."""
@@ -206,13 +254,13 @@ def last_error(log: Path) -> str:
     return "see the log"
 
 
-def take_up(api: AirflowApi, partition: str) -> tuple[set[str], set[str]]:
+def take_up(api: AirflowApi, partition: str, route: Route) -> tuple[set[str], set[str]]:
     """Has what did not end well go on; returns the newest run of every DAG, and those of them still to end.
 
     Failed runs have their failed tasks cleared; runs under way are only followed.
     """
     newest, unfinished = set(), set()
-    for dag_id in CHAIN:
+    for dag_id in route.dags:
         for run in api.runs(dag_id, partition)[:1]:  # newest first
             newest.add(run["dag_run_id"])
             if run["state"] == "failed":

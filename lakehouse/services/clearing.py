@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lakehouse import engine
 from lakehouse.errors import ServiceError
-from lakehouse.services import airflow, mlflow, postgres, stack
+from lakehouse.services import airflow, mlflow, postgres, source_world, stack
 from lakehouse.services.process import noted_process
 from lakehouse.settings import get_settings
 from lakehouse.time import utc_now
@@ -30,6 +30,7 @@ def clear() -> bool:
     else:
         stack.down()
     with stack.lock():
+        source_world.stop_systems()
         if keep:
             _clear_tables()
             _clear_airflow()
@@ -64,6 +65,9 @@ def _clear_airflow() -> None:
         while runs := api.runs(dag["dag_id"]):
             for run in runs:
                 api.delete_run(dag["dag_id"], run["dag_run_id"])
+    # What has come for a day that still waits for the rest of it; there is no request for that.
+    postgres.execute("airflow", "DELETE FROM partitioned_asset_key_log")
+    postgres.execute("airflow", "DELETE FROM asset_partition_dag_run")
     _empty(airflow.home() / "logs")
 
 

@@ -121,6 +121,14 @@ def query(database: str, statement: str) -> list[tuple]:
         return cursor.fetchall()
 
 
+def execute(database: str, statement: str) -> int:
+    """Carries out a statement on one of `DATABASES`, as the superuser; returns the number of rows it touched."""
+    with contextlib.closing(_connect(database)) as connection, connection:
+        cursor = connection.cursor()
+        cursor.execute(statement)
+        return cursor.rowcount
+
+
 def _connect(database: str):
     import psycopg2
 

@@ -14,7 +14,7 @@ import psutil
 
 from lakehouse import engine
 from lakehouse.errors import ServiceError
-from lakehouse.services import airflow, mlflow, postgres
+from lakehouse.services import airflow, mlflow, postgres, source_world
 from lakehouse.services.process import (
     Process,
     noted_process,
@@ -68,9 +68,16 @@ def up(report: Report = lambda service, seconds: None) -> None:
 
 
 def down(report: Report = lambda service, seconds: None) -> list[str]:
-    """Stops what was started for this lakehouse, and nothing else; returns the names of what it stopped."""
+    """Stops what was started for this lakehouse, and nothing else; returns the names of what it stopped.
+
+    Source systems that a demo started go with it.
+    """
     with lock():
-        return stop_all(get_settings().run_dir, report)
+        stopped, begun = stop_all(get_settings().run_dir, report), time.monotonic()
+        if source_world.stop_systems():
+            stopped.append("source systems")
+            report("source systems", time.monotonic() - begun)
+        return stopped
 
 
 def status() -> list[dict]:

@@ -127,7 +127,7 @@ def run_task(dags, chain, connected, monkeypatch):
                 xcom_push=lambda key, value: None,
                 xcom_pull=lambda task_ids, key="return_value": left.get((task_ids, key)),
             ),
-            "inlet_events": {chain.BRONZE: list(events)},
+            "inlet_events": {chain.BRONZE: list(events), chain.CANDIDATE: list(events)},
             "outlet_events": outlets,
         }
         for module in (chain, sys.modules[function.__module__]):

@@ -124,6 +124,30 @@ def test_the_announcement_names_the_newest_batch_and_its_tables(chain, calls, ru
     assert run.outlets[chain.BRONZE].extra == {"through": 7, "warehouse": chain.warehouse()}
 
 
+@pytest.mark.parametrize(
+    ("last", "run_type", "trains"),
+    [
+        ("2024-01-03", "asset_triggered", False),
+        ("2024-01-03", "manual", True),
+        ("2024-01-02", "asset_triggered", True),
+        ("2024-01-30", "asset_triggered", True),  # the same features, built anew
+        ("2024-02-20", "asset_triggered", True),  # a day of before is rebuilt
+    ],
+)
+def test_training_follows_the_features_about_once_a_month(chain, calls, run_task, last, run_type, trains):
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    here = SimpleNamespace(partition_key=last, extra={"warehouse": chain.warehouse()})
+    cleared = SimpleNamespace(partition_key="2024-01-29", extra={"warehouse": "warehouse-of-before"})
+    run = lambda: run_task("train_risk_models", "freeze", "2024-01-30", [here, cleared], run_type)  # noqa: E731
+    if trains:
+        run()
+    else:
+        with pytest.raises(AirflowSkipException, match="due 2024-01-31"):
+            run()
+    assert len(calls) == trains
+
+
 @pytest.mark.parametrize("run_type", ["scheduled", "backfill"])
 def test_a_day_without_a_drop_is_skipped_when_the_schedule_asked(calls, run_task, run_type):
     from airflow.sdk.exceptions import AirflowSkipException

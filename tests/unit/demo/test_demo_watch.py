@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from lakehouse.demo import watch
-from lakehouse.demo.watch import CHAIN, Watch, last_error, take_up
+from lakehouse.demo.watch import Route, Watch, last_error, take_up
 from lakehouse.errors import ServiceError, VinelakeError
 
 KEY = "2024-01-01"
@@ -57,14 +57,18 @@ def run(dag_id, state, second, *tasks, run_id=None):
     )
 
 
-INGEST = run("ingest_file_drop", "success", 1, ("land", "success", 2), ("gate_bronze", "success", 4))
+INGEST = run("ingest_file_drop", "success", 1, ("land", "success", 2))
+BRONZE = run("build_bronze", "success", 3, ("build", "success", 3), ("gate", "success", 4))
 SILVER = run("build_silver", "success", 5, ("build", "success", 6), ("gate", "success", 7))
 FEATURES = run("build_features", "success", 8, ("build", "success", 9), ("gate", "success", 10))
 EARLY_SCORE = run("score_portfolio", "success", 11, ("score", "skipped", 12))
 TRAIN = run("train_risk_models", "success", 11, ("freeze", "success", 12), ("train", "success", 13))
 PROMOTE = run("promote_model", "success", 14, ("approve", "success", 15), ("decide", "success", 16))
 LATE_SCORE = run("score_portfolio", "success", 17, ("score", "success", 18))
-WHOLE = [INGEST, SILVER, FEATURES, EARLY_SCORE, TRAIN, PROMOTE, LATE_SCORE]
+DROPPED, PULLED = Route(), Route(("ingest_government", "ingest_market"))
+GOVERNMENT = run("ingest_government", "success", 1, ("pull_land", "success", 2), ("announce", "success", 3))
+MARKET = run("ingest_market", "success", 1, ("pull_market", "success", 1), ("announce", "success", 2))
+WHOLE = [INGEST, BRONZE, SILVER, FEATURES, EARLY_SCORE, TRAIN, PROMOTE, LATE_SCORE]
 
 
 @pytest.fixture(autouse=True)
@@ -74,10 +78,10 @@ def no_pauses(monkeypatch):
     monkeypatch.setattr(watch, "NUDGE_SECONDS", 0.01)
 
 
-def follow(tmp_path, *scenes, answer=None, since=START, taken_up=()):
+def follow(tmp_path, *scenes, answer=None, since=START, taken_up=(), route=DROPPED):
     told = []
     api = FakeAirflow(*scenes)
-    seen = Watch(api, KEY, since, tmp_path, told.append, lambda working: None, answer, set(taken_up))
+    seen = Watch(api, KEY, since, tmp_path, told.append, lambda working: None, answer, set(taken_up), route)
     return seen, seen.follow, told
 
 
@@ -97,14 +101,14 @@ def test_it_does_not_end_before(tmp_path, end):
 
 
 def test_nothing_new_ends_at_once(tmp_path):
-    skipped = run("ingest_file_drop", "success", 1, ("land", "skipped", 2), ("gate_bronze", "skipped", None))
+    skipped = run("ingest_file_drop", "success", 1, ("land", "skipped", 2))
     _, go, _ = follow(tmp_path, [skipped])
-    assert [t.state for t in go()] == ["skipped", "skipped"]
+    assert [t.state for t in go()] == ["skipped"]
 
 
 def test_a_rejection_ends_the_chain_without_new_scores(tmp_path):
     rejected = run("promote_model", "success", 14, ("approve", "success", 15), ("decide", "skipped", 16))
-    _, go, _ = follow(tmp_path, [*WHOLE[:5], rejected])
+    _, go, _ = follow(tmp_path, [*WHOLE[:6], rejected])
     assert go()
 
 
@@ -119,7 +123,7 @@ def test_runs_of_before_are_not_mistaken_for_this_one(tmp_path):
 
 def test_a_failure_names_task_reason_log_and_what_to_do(tmp_path):
     broken = run("build_silver", "failed", 5, ("build", "success", 6), ("gate", "failed", 7))
-    _, go, _ = follow(tmp_path, [INGEST, broken])
+    _, go, _ = follow(tmp_path, [INGEST, BRONZE, broken])
     with pytest.raises(VinelakeError) as told:
         go()
     assert "build_silver ▸ gate failed: 3 of 30 rules broken" in told.value.what
@@ -129,7 +133,7 @@ def test_a_failure_names_task_reason_log_and_what_to_do(tmp_path):
 
 def test_a_refused_candidate_is_an_answer_and_not_an_outage(tmp_path):
     refused = run("promote_model", "failed", 14, ("check", "failed", 15), ("approve", "upstream_failed", None))
-    seen, go, _ = follow(tmp_path, [*WHOLE[:5], refused])
+    seen, go, _ = follow(tmp_path, [*WHOLE[:6], refused])
     go()
     assert seen.refused
 
@@ -137,7 +141,7 @@ def test_a_refused_candidate_is_an_answer_and_not_an_outage(tmp_path):
 def test_a_question_is_answered_once(tmp_path):
     waiting = run("promote_model", "running", 14, ("approve", "awaiting_input", None))
     answers = []
-    _, go, _ = follow(tmp_path, [*WHOLE[:5], waiting], [*WHOLE[:5], waiting], WHOLE,
+    _, go, _ = follow(tmp_path, [*WHOLE[:6], waiting], [*WHOLE[:6], waiting], WHOLE,
                       answer=lambda *where: answers.append(where))  # fmt: skip
     go()
     assert answers == [("promote_model", "promote_model-14", "approve")]
@@ -145,7 +149,7 @@ def test_a_question_is_answered_once(tmp_path):
 
 def test_without_an_answerer_it_waits_for_a_person(tmp_path):
     waiting = run("promote_model", "running", 14, ("approve", "awaiting_input", None))
-    _, go, told = follow(tmp_path, [*WHOLE[:5], waiting], WHOLE)
+    _, go, told = follow(tmp_path, [*WHOLE[:6], waiting], WHOLE)
     go()
     assert any(t.state == "awaiting_input" for t in told)
 
@@ -157,7 +161,7 @@ def test_what_failed_or_was_left_half_way_is_taken_up_again():
     under_way = run("train_risk_models", "running", 4, run_id="under way")
     other = run("maintain_lakehouse", "failed", 5, run_id="other")
     api = FakeAirflow([old, good, broken, under_way, other])
-    assert take_up(api, KEY) == ({"good", "broken", "under way"}, {"broken", "under way"})
+    assert take_up(api, KEY, DROPPED) == ({"good", "broken", "under way"}, {"broken", "under way"})
     assert api.cleared == [("build_features", "broken")]
 
 
@@ -166,17 +170,43 @@ def test_a_link_that_was_lost_before_is_found_missing_now(tmp_path):
     later = datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
     now = run("ingest_file_drop", "success", 59, ("land", "skipped", 59))
     now[0]["run_after"] = "2026-01-01T00:01:01Z"
-    seen, go, _ = follow(tmp_path, [INGEST, SILVER, now], since=later, taken_up={"build_silver-5"})
+    before = {"ingest_file_drop-1", "build_bronze-3", "build_silver-5"}
+    seen, go, _ = follow(tmp_path, [INGEST, BRONZE, SILVER, now], since=later, taken_up=before)
     with pytest.raises(ServiceError, match="build_features"):
         go()
     assert seen.api.triggered == [("build_features", KEY)]
 
 
-def test_the_chain_is_made_of_the_dags_there_are():
+def test_bronze_is_waited_for_when_every_connection_has_ended(tmp_path):
+    with pytest.raises(ServiceError, match="build_bronze"):
+        follow(tmp_path, [GOVERNMENT, MARKET], route=PULLED)[1]()
+    _, go, _ = follow(tmp_path, [GOVERNMENT, MARKET], [GOVERNMENT, MARKET, *WHOLE[1:]], route=PULLED)
+    assert len(go()) == 4 + sum(len(tasks) for _, tasks in WHOLE[1:])
+
+
+def test_a_department_that_is_away_and_a_stale_feed_hold_nothing_up(tmp_path):
+    tasks = (("pull_land", "failed", 2), ("pull_courts", "success", 2), ("announce", "success", 3))
+    lame = run("ingest_government", "failed", 1, *tasks)
+    alert = run("report_freshness", "failed", 4, ("check", "failed", 5))
+    seen, go, _ = follow(tmp_path, [lame, MARKET, alert, *WHOLE[1:]], route=PULLED)
+    go()
+    assert sorted(note.split(":")[0] for note in seen.remarks.values()) == [
+        "ingest_government ▸ pull_land",
+        "report_freshness ▸ check",
+    ]
+
+
+def test_pulls_that_could_not_even_be_told_of_stop_the_chain(tmp_path):
+    lame = run("ingest_government", "failed", 1, ("pull_land", "success", 2), ("announce", "failed", 3))
+    with pytest.raises(VinelakeError, match="ingest_government ▸ announce failed"):
+        follow(tmp_path, [lame, MARKET], route=PULLED)[1]()
+
+
+def test_the_route_is_made_of_the_dags_there_are():
     from pathlib import Path
 
     there = {path.stem for path in (Path(__file__).parents[3] / "dags").glob("*.py")}
-    assert set(CHAIN) <= there
+    assert set(DROPPED.dags) | {"report_freshness"} <= there
 
 
 def test_the_last_error_of_a_log(tmp_path):

@@ -1,0 +1,73 @@
+"""A demo on the simulated economy: a world, its source systems, and a day pulled from all of them.
+
+The systems are programs of their own and are spoken to as any client would; the world's hidden truth is not read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+
+from lakehouse.demo import place, steps
+from lakehouse.demo.watch import Route
+from lakehouse.errors import ConfigError
+from lakehouse.services import source_world
+from lakehouse.services.source_world import World
+
+
+def world(firms: int | None, years: int | None) -> World:
+    """The world of a demo; its size can be chosen."""
+    given = {name: value for name, value in (("firms", firms), ("years", years)) if value}
+    return World(**given)
+
+
+def run(console: Console, chosen: World, ask: bool) -> bool:
+    """Generates the world where it is missing, starts its systems, and takes their today through the chain.
+
+    Whether enterprises were scored. Repeated, it pulls again and finds nothing new.
+    """
+    phases: steps.Phases = []
+    place.enter("demo")
+    console.print(
+        f"[bold]vinelake demo[/]  a simulated economy of {chosen.firms:,} enterprises over {chosen.years} years, "
+        "behind its source systems",
+        highlight=False,
+        soft_wrap=True,
+    )
+    generator = source_world.start_generating(chosen)
+    with steps.phase(phases, "services"):
+        steps.services(console)
+    if generator:
+        with steps.phase(phases, "world"), console.status("simulating the economy, day by day"):
+            source_world.finish_generating(generator, chosen)
+            console.print("  the economy is simulated", highlight=False)
+    with steps.phase(phases, "sources"), console.status("loading and starting the source systems"):
+        systems = source_world.start_systems(chosen, lambda line: _told(console, line))
+    return _day(console, systems, phases, ask)
+
+
+def advance(console: Console, days: int, ask: bool) -> bool:
+    """Lets days pass in the world that runs, and takes its new today through the chain."""
+    phases: steps.Phases = []
+    place.enter("demo")
+    systems = source_world.status()
+    if not source_world.is_up(systems):
+        raise ConfigError("the source systems do not run", remedy="run `make demo` first")
+    with steps.phase(phases, "services"):
+        steps.services(console)
+    with steps.phase(phases, "sources"), console.status("days pass in the simulated economy"):
+        systems = source_world.advance(days, lambda line: _told(console, line))
+    return _day(console, systems, phases, ask)
+
+
+def _day(console: Console, systems: dict[str, Any], phases: steps.Phases, ask: bool) -> bool:
+    """Pulls the systems' today and follows it to the scores."""
+    source_world.write_connections()
+    with steps.phase(phases, "chain"):
+        watch = steps.follow(console, str(systems["today"]), Route(steps.pulled()), ask)
+    return steps.finish(console, watch, phases, systems["addresses"])
+
+
+def _told(console: Console, line: str) -> None:
+    console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
