@@ -45,9 +45,9 @@ class Draft:
 
     @property
     def spool(self) -> Path:
-        """A folder for files on their way, on the same disk as the batch."""
-        path = self.folder / "spool"
-        path.mkdir(parents=True, exist_ok=True)
+        """A folder for files on their way, on the same disk as the batch; not landing's, since nothing is sealed yet."""
+        path = _spool(self.contract)
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
         return path
 
     @property
@@ -112,7 +112,8 @@ class Draft:
     def discard(self) -> None:
         """Removes the draft with all that it holds; its head first, so that half of it is none."""
         (self.folder / HEAD).unlink(missing_ok=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in (self.folder, _spool(self.contract)):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _batch_id(self) -> str:
         digest = hashlib.sha256(f"{self.contract.id}|{self.received_on}|{self.after}".encode())
@@ -148,6 +149,7 @@ def open_draft(contract: Contract, received_on: date) -> tuple[Draft, Batch | No
 
     Parts that were received on another date are known since that date: they become a batch of their own.
     """
+    shutil.rmtree(_spool(contract), ignore_errors=True)  # what a kill left there is fetched again
     left = _restore(contract)
     if left and left.received_on == received_on and not left.is_closed:
         return left, None
@@ -182,7 +184,6 @@ def _restore(contract: Contract) -> Draft | None:
     for stray in (draft.folder / "files").glob("*"):
         if stray.name not in kept:
             stray.unlink()
-    shutil.rmtree(draft.folder / "spool", ignore_errors=True)
     return draft
 
 
@@ -200,6 +201,11 @@ def _journal(path: Path) -> Iterator[dict[str, Any]]:
 
 def _folder(contract: Contract) -> Path:
     return get_settings().landing_dir / ".incoming" / contract.id
+
+
+def _spool(contract: Contract) -> Path:
+    settings = get_settings()
+    return settings.home / "spool" / (settings.environment or "main") / contract.id
 
 
 def _plain(value: Any) -> str:
