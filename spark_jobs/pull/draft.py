@@ -45,7 +45,7 @@ class Draft:
 
     @property
     def spool(self) -> Path:
-        """A folder for files on their way, on the same disk as the batch; not landing's, since nothing is sealed yet."""
+        """A folder for files on their way, on the batch's disk but outside landing: nothing is sealed yet."""
         path = _spool(self.contract)
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         return path

@@ -25,13 +25,18 @@ _encode = msgspec.json.Encoder().encode
 
 
 def seal_lines(source: BinaryIO, target: BinaryIO, plan: Plan, seal: Seal) -> None:
-    """One record a line. A line that is not an object is sealed whole, as a JSON text: whatever it holds is unknown."""
+    """One record a line. A line that is no object is sealed whole, and stands as the bare sealed text."""
     while lines := list(islice(source, CHUNK)):
         slots = _Slots(plan)
         records = [slots.record(line) if line.strip() else None for line in lines]
         slots.fill(seal)
         for line, held in zip(lines, records, strict=True):
-            target.write(line if held is None else _encode(held[0]) + line[len(line.rstrip(b"\r\n")) :])
+            if held is None:
+                target.write(line)
+                continue
+            (record,) = held
+            target.write(record.encode() if isinstance(record, str) else _encode(record))
+            target.write(line[len(line.rstrip(b"\r\n")) :])
 
 
 def seal_document(content: bytes, path: str, plan: Plan, seal: Seal, where: str) -> bytes:

@@ -14,7 +14,9 @@ from lakehouse.contracts import Column, Contract
 
 UNKNOWN, UNPARSED = "unknown_field", "unparsed_record"
 # What connectors add to a record themselves; a message's key or raw text and a file's name are the sender's words.
-ADDED = frozenset(("_partition", "_offset", "_received_at", "_change_id", "_changed_at", "_op", "_day", "_sha256"))
+ADDED = frozenset(
+    ("_partition", "_offset", "_received_at", "_change_id", "_changed_at", "_op", "_day", "_bytes", "_sha256")
+)
 
 
 @dataclass(frozen=True)
