@@ -10,7 +10,20 @@ from importlib.metadata import entry_points
 import click
 from rich.console import Console
 
-from lakehouse.cli import batches, contracts, data, demo, freshness, model, runs, score, services, source, vault
+from lakehouse.cli import (
+    batches,
+    consents,
+    contracts,
+    data,
+    demo,
+    freshness,
+    model,
+    runs,
+    score,
+    services,
+    source,
+    vault,
+)
 from lakehouse.errors import VinelakeError
 
 # Programs beside the lakehouse offer their commands under this name; neither side imports the other.
@@ -62,6 +75,7 @@ for command in (
     model.model,
     score.score,
     source.source,
+    consents.consent,
     vault.vault,
 ):
     main.add_command(command)

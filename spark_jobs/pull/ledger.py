@@ -5,13 +5,11 @@ It lies beside landing, so that it needs no engine; freshness and the report of 
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
+from lakehouse import journal
 from lakehouse.settings import get_settings
 
 LANDED, NOTHING, UNREACHABLE, REFUSED, SCHEMA_CHANGED, HELD_OFF = (
@@ -47,39 +45,20 @@ class Attempt:
 
 
 def record(attempt: Attempt) -> None:
-    """Appends an attempt; one write, so that lines of several processes do not mix. A torn line before it stays one."""
-    path = _path(attempt.contract)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    line = (json.dumps(asdict(attempt), ensure_ascii=False) + "\n").encode("utf-8")
-    number = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        size = os.fstat(number).st_size
-        torn = size > 0 and os.pread(number, 1, size - 1) != b"\n"
-        os.write(number, b"\n" + line if torn else line)
-    finally:
-        os.close(number)
+    """Adds an attempt."""
+    journal.append(_path(attempt.contract), asdict(attempt))
 
 
 def attempts(contract_id: str) -> list[Attempt]:
-    """Every attempt on a feed, oldest first; a line that a kill cut short is passed over."""
-    return list(_read(_path(contract_id)))
+    """Every attempt on a feed, oldest first."""
+    found = journal.entries(_path(contract_id))
+    return [Attempt(**{**entry, "fields": tuple(entry.get("fields", ()))}) for entry in found]
 
 
 def last_success(contract_id: str, by: date | None = None) -> date | None:
     """The newest date on which a feed was pulled whole, up to a date; None if it never was."""
     dates = [date.fromisoformat(a.partition) for a in attempts(contract_id) if a.outcome in SUCCESSFUL]
     return max((day for day in dates if by is None or day <= by), default=None)
-
-
-def _read(path: Path) -> Iterator[Attempt]:
-    if not path.exists():
-        return
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        yield Attempt(**{**entry, "fields": tuple(entry.get("fields", ()))})
 
 
 def _path(contract_id: str) -> Path:
