@@ -19,6 +19,7 @@ from spark_jobs.pull.sealing_plan import UNPARSED_RULE, Node, Plan, Rule
 Seal = Callable[[Sequence[Item]], list[str]]
 CHUNK = 5_000
 SHORTEST_ECHO = 4
+QUOTE = ord('"')
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
@@ -95,7 +96,8 @@ class _Slots:
             record = _OBJECT.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError):
             held: list[Any] = [None]
-            self._add(held, 0, UNPARSED_RULE, text.decode("utf-8", "surrogateescape").rstrip("\r\n"), {})
+            whole, kind = text.decode("utf-8", "surrogateescape").rstrip("\r\n"), UNPARSED_RULE.kind
+            self._add(held, 0, Item(kind, whole, kind, whole))
             return held
         self._object(record, self._root, record)
         return [record]
@@ -109,8 +111,7 @@ class _Slots:
                     continue
                 plain = _encode(msgspec.json.decode(raw))
                 if item := next((item for value, item in sealed.items() if value in plain), None):
-                    self._places.append((level, name))
-                    self._items.append(item._replace(kind="echo", value=_text(raw) or ""))
+                    self._add(level, name, item._replace(kind="echo", value=_text(raw) or ""))
 
     def fill(self, seal: Seal) -> None:
         """Seals all that was collected, and puts it in place."""
@@ -119,14 +120,14 @@ class _Slots:
 
     def _object(self, values: dict[str, Any], node: Node, record: dict[str, Any]) -> None:
         for name, rule in node.seals.items():
-            if name in values:
-                self._value(values, name, rule, record)
+            if (raw := values.get(name)) is not None:
+                self._value(values, name, raw, rule, record)
         for name, below in node.below.items():
             if name in values and name not in node.seals:
                 self._level(values, name, below, record)
         if not node.is_open and not values.keys() <= node.known:
-            for name in values.keys() - node.known:
-                self._value(values, name, self._plan.unknown, record)
+            for name in sorted(values.keys() - node.known):
+                self._value(values, name, values[name], self._plan.unknown, record)
 
     def _level(self, container: Any, name: Any, node: Node, record: dict[str, Any]) -> None:
         """Goes down into an object or a list of them; anything else there is nothing the contract knows."""
@@ -140,19 +141,19 @@ class _Slots:
             for position in range(len(container[name])):
                 self._level(container[name], position, node, record)
         elif not (node.is_open and not node.seals):
-            self._value(container, name, self._plan.unknown, record)
+            self._value(container, name, raw, self._plan.unknown, record)
 
-    def _value(self, container: Any, name: Any, rule: Rule, record: dict[str, Any]) -> None:
-        text = _text(container[name])
-        if text is not None and text.strip():
-            self._add(container, name, rule, text, record)
-
-    def _add(self, container: Any, name: Any, rule: Rule, text: str, record: dict[str, Any]) -> None:
+    def _value(self, container: Any, name: Any, raw: Any, rule: Rule, record: dict[str, Any]) -> None:
+        text = _text(raw)
+        if text is None or text.isspace() or not text:
+            return
         subject = _at(record, rule.subject)
-        if subject is None or not subject.strip():
-            item = Item(rule.kind, text, rule.kind, text)  # nobody is named: the value stands for its person
+        if subject is None or subject.isspace() or not subject:
+            self._add(container, name, Item(rule.kind, text, rule.kind, text))  # the value stands for its person
         else:
-            item = Item(rule.kind, text, rule.subject_kind, subject)
+            self._add(container, name, Item(rule.kind, text, rule.subject_kind, subject))
+
+    def _add(self, container: Any, name: Any, item: Item) -> None:
         self._places.append((container, name))
         self._items.append(item)
 
@@ -160,15 +161,18 @@ class _Slots:
 def _text(raw: Any) -> str | None:
     """A value as text: a string's content, any other JSON as it stands; None for null."""
     text = bytes(raw)
-    if text[:1] == b'"':
-        if b"\\" not in text:
-            return text[1:-1].decode("utf-8", "surrogateescape")
+    if text[0] != QUOTE:
+        return None if text == b"null" else text.decode("utf-8", "surrogateescape")
+    if b"\\" in text:
         return json.loads(text.decode("utf-8", "surrogateescape"))
-    return None if text == b"null" else text.decode("utf-8", "surrogateescape")
+    return text[1:-1].decode("utf-8", "surrogateescape")
 
 
-def _at(record: Any, path: tuple[str, ...]) -> str | None:
+def _at(record: dict[str, Any], path: tuple[str, ...]) -> str | None:
     """The text of a field by its path; None where nothing of that path stands there."""
+    if len(path) == 1:
+        raw = record.get(path[0])
+        return _text(raw) if isinstance(raw, msgspec.Raw) else None
     for step in path[:-1]:
         record = record.get(step)
         if isinstance(record, msgspec.Raw):
