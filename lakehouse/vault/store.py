@@ -68,10 +68,11 @@ def changing(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         ) from error
     try:
         yield db
+        db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        if db.in_transaction:
+            db.execute("ROLLBACK")
         raise
-    db.execute("COMMIT")
 
 
 def rows_of(db: sqlite3.Connection, query: str, keys: Iterable[Any]) -> Iterator[Sequence[Any]]:

@@ -94,11 +94,15 @@ class Vault:
             self._forget_remembered()
             fresh = set(items)
         if fresh:
-            with store.changing(self.db) as db:
-                if store.facts(db)["generation"] != self.generation:
-                    self.load_keys()
-                    fresh = set(items)
-                made = self._admit(list(fresh))
+            try:
+                with store.changing(self.db) as db:
+                    if store.facts(db)["generation"] != self.generation:
+                        self.load_keys()
+                        fresh = set(items)
+                    made = self._admit(list(fresh))
+            except BaseException:
+                self._forget_remembered()  # persons that were not committed are nobody
+                raise
             self._sealed.update(made)
         return [self._sealed[item] for item in items]
 

@@ -15,7 +15,7 @@ from hypothesis import settings as rules
 
 from lakehouse.errors import ConfigError, VaultError
 from lakehouse.settings import PROJECT_DIR, Settings
-from lakehouse.vault import Item, Vault, forms, open_vault
+from lakehouse.vault import Item, Vault, forms, master, open_vault
 
 ZHANG = Item("person_name", "张三", "identity_number", "330106197001010011")
 NUMBER = Item("identity_number", "330106197001010011", "identity_number", "330106197001010011")
@@ -203,6 +203,23 @@ def test_a_wrong_missing_or_open_master_key_is_refused(settings: Settings, tmp_p
         assert vault.find("person_name", "张三", WHY)
     with pytest.raises(ConfigError, match="inside the vault"):
         Vault(tmp_path / "vault", tmp_path / "vault" / "key.json")
+
+
+def test_a_key_that_is_there_before_the_vault_is_used(settings: Settings) -> None:
+    key = master.new_key()  # put there by a person, or left by a first use that was killed before the vault was made
+    master.write(settings.master_key_file, [key])
+    with open_vault() as vault:
+        assert vault.master.id == key.id and vault.reveal([forms.token_of(*vault.seal([ZHANG]))], WHY) == ["张三"]
+
+
+def test_a_failed_transaction_leaves_nothing_and_the_next_one_works(vault: Vault, monkeypatch) -> None:
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no randomness"):
+        patch.setattr(vault, "make_token", lambda *_: (_ for _ in ()).throw(OSError("no randomness")))
+        vault.seal([ZHANG])
+    assert vault.counts()["persons"] == 0
+    (sealed,) = vault.seal([ZHANG])
+    with open_vault() as other:
+        assert other.open(sealed, WHY) == "张三"
 
 
 def test_a_forgotten_person_is_gone_and_a_namesake_is_not(vault: Vault) -> None:
