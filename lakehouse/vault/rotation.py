@@ -15,7 +15,7 @@ def rotate_master(vault: Vault, purpose: str) -> str:
     """
     vault.log.add("rotate master key", [vault.master.id], purpose)
     new = master.new_key()
-    with store.changing(vault.db) as db:
+    with vault.changing() as db:
         vault.load_keys()
         old = vault.master
         master.write(vault.key_file, [old, new])
@@ -36,7 +36,7 @@ def rotate_master(vault: Vault, purpose: str) -> str:
         store.state(db, "master_key", new.id)
         vault.next_generation()
     vault.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    with store.changing(vault.db):  # nobody changes the key again meanwhile
+    with vault.changing():  # nobody changes the key again meanwhile
         vault.load_keys()
         master.write(vault.key_file, [vault.master])
     return new.id
@@ -49,7 +49,7 @@ def rotate_tokens(vault: Vault, purpose: str) -> int:
     `spark_jobs.retokenise` has rewritten them.
     """
     vault.log.add("rotate tokens", [f"version {vault.token_version + 1}"], purpose)
-    with store.changing(vault.db) as db:
+    with vault.changing() as db:
         vault.load_keys()
         version = vault.token_version + 1
         wrapped = vault.master.wrap(os.urandom(32), f"token|{version}")

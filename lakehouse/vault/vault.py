@@ -6,21 +6,22 @@ import base64
 import contextlib
 import hmac
 import os
+import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from lakehouse.errors import ConfigError, VaultError
 from lakehouse.settings import get_settings
-from lakehouse.vault import forms, master, store
+from lakehouse.vault import cipher, forms, master, store
 from lakehouse.vault.access_log import AccessLog
+from lakehouse.vault.cipher import Subject
 
 DATABASE, LOG = "vault.sqlite", "access_log.sqlite"
-TOKEN_BYTES, SECRET_BYTES, HALF = 16, 16, 32
+TOKEN_BYTES, SECRET_BYTES = 16, 16
 # About 100 MB of text at most; a run over more distinct values than this asks the database again.
 REMEMBERED = 100_000
 
@@ -32,14 +33,6 @@ class Item(NamedTuple):
     value: str
     subject_kind: str
     subject_value: str
-
-
-class _Subject(NamedTuple):
-    """A person's random id and key, in two halves: one encrypts, one derives nonces."""
-
-    id: str
-    cipher: AESGCM
-    nonce_key: bytes
 
 
 @contextlib.contextmanager
@@ -94,15 +87,11 @@ class Vault:
             self._forget_remembered()
             fresh = set(items)
         if fresh:
-            try:
-                with store.changing(self.db) as db:
-                    if store.facts(db)["generation"] != self.generation:
-                        self.load_keys()
-                        fresh = set(items)
-                    made = self._admit(list(fresh))
-            except BaseException:
-                self._forget_remembered()  # persons that were not committed are nobody
-                raise
+            with self.changing() as db:
+                if store.facts(db)["generation"] != self.generation:
+                    self.load_keys()
+                    fresh = set(items)
+                made = self._admit(list(fresh))
             self._sealed.update(made)
         return [self._sealed[item] for item in items]
 
@@ -146,7 +135,7 @@ class Vault:
         (a name) keep their token for those.
         """
         lookup = self._lookup("subject", kind, value)
-        with store.changing(self.db) as db:
+        with self.changing() as db:
             row = db.execute("SELECT subject FROM subject WHERE lookup = ?", (lookup,)).fetchone()
             self.log.add("forget", [row[0] if row else kind], purpose)
             if not row:
@@ -196,6 +185,16 @@ class Vault:
             store.state(db, "master_key", key.id)
             store.state(db, "generation", "1")
 
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction; where it fails, what was remembered of it is forgotten: persons not committed are nobody."""
+        try:
+            with store.changing(self.db) as db:
+                yield db
+        except BaseException:
+            self.load_keys()
+            raise
+
     def load_keys(self) -> None:
         """Reads every key anew and forgets all that was made with the earlier ones."""
         known, keys = store.facts(self.db), master.read(self.key_file)
@@ -233,7 +232,7 @@ class Vault:
 
     def _forget_remembered(self) -> None:
         self._sealed: dict[Item, str] = {}
-        self._subjects: dict[bytes, _Subject] = {}
+        self._subjects: dict[bytes, Subject] = {}
 
     def _lookup(self, what: str, kind: str, value: str) -> bytes:
         text = f"{what}|{kind}|{forms.normalise(kind, value)}"
@@ -248,7 +247,7 @@ class Vault:
         made, holdings = {}, []
         for item, lookup, person in zip(items, values, persons, strict=True):
             subject = self._subjects[person]
-            body = _encrypt(subject, item)
+            body = cipher.encrypt(subject, item.kind, item.value)
             holdings.append((lookup, subject.id, body))
             text = base64.urlsafe_b64encode(body).decode().rstrip("=")
             made[item] = f"{forms.SEALED}{tokens[lookup]}:{subject.id}:{text}"
@@ -260,12 +259,12 @@ class Vault:
         for lookup, subject, wrapped in store.rows_of(
             self.db, "SELECT lookup, subject, wrapped FROM subject WHERE lookup IN", wanted
         ):
-            self._subjects[lookup] = _subject(subject, self.master.unwrap(wrapped, f"subject|{subject}"))
+            self._subjects[lookup] = cipher.subject(subject, self.master.unwrap(wrapped, f"subject|{subject}"))
         rows, made = [], {}
         for lookup in sorted(wanted - self._subjects.keys()):
-            subject, key = uuid.uuid4().hex, os.urandom(2 * HALF)
+            subject, key = uuid.uuid4().hex, cipher.new_key()
             rows.append((lookup, subject, self.master.wrap(key, f"subject|{subject}")))
-            made[lookup] = _subject(subject, key)
+            made[lookup] = cipher.subject(subject, key)
         self.db.executemany("INSERT INTO subject VALUES (?, ?, ?)", rows)
         self._subjects.update(made)
 
@@ -307,25 +306,8 @@ class Vault:
         row = self.db.execute("SELECT wrapped FROM subject WHERE subject = ?", (subject,)).fetchone()
         if not row:
             raise VaultError("the person's key was destroyed: nobody can open this value again", where=token)
-        key = _subject(subject, self.master.unwrap(row[0], f"subject|{subject}"))
-        nonce, sealed = body[: master.NONCE_BYTES], body[master.NONCE_BYTES :]
+        person = cipher.subject(subject, self.master.unwrap(row[0], f"subject|{subject}"))
         try:
-            plain = key.cipher.decrypt(nonce, sealed, _bound_to(subject, kind))
+            return cipher.decrypt(person, kind, body)
         except (InvalidTag, ValueError) as error:
             raise VaultError("the sealed value was changed", where=token, remedy="`vinelake verify`") from error
-        return plain.decode("utf-8", "surrogatepass")
-
-
-def _subject(subject: str, key: bytes) -> _Subject:
-    return _Subject(subject, AESGCM(key[:HALF]), key[HALF:])
-
-
-def _bound_to(subject: str, kind: str) -> bytes:
-    return f"{subject}|{kind}".encode()
-
-
-def _encrypt(subject: _Subject, item: Item) -> bytes:
-    """Nonce and ciphertext. The nonce is a keyed digest of what is sealed: two contents never share one."""
-    plain, bound = item.value.encode("utf-8", "surrogatepass"), _bound_to(subject.id, item.kind)
-    nonce = hmac.digest(subject.nonce_key, bound + b"|" + plain, "sha256")[: master.NONCE_BYTES]
-    return nonce + subject.cipher.encrypt(nonce, plain, bound)
