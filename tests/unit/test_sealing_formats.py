@@ -9,6 +9,7 @@ import io
 import json
 import tracemalloc
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lakehouse import contracts
 from lakehouse.contracts import Contract
 from lakehouse.errors import ConfigError, SourceError
-from lakehouse.settings import Settings
+from lakehouse.settings import PROJECT_DIR, Settings
 from lakehouse.vault import forms, open_vault
 from spark_jobs.pull import sealing, sealing_csv, sealing_json
 from spark_jobs.pull.part import Part
@@ -50,8 +52,6 @@ def assert_sealed(got: dict[str, Any], sent: dict[str, Any]) -> None:
 
 
 def test_a_contract_without_personal_fields_passes_through_and_needs_no_vault(settings: Settings) -> None:
-    from lakehouse import contracts
-
     plain = contracts.load(settings.contracts_dir / "bank__loan.yaml")
     sealed = seal(plain, b"anything", "jsonl")
     assert (sealed.part.body, sealed.received_sha256) == (b"anything", None)
@@ -121,6 +121,32 @@ def test_a_renamed_field_is_sealed_under_the_name_of_its_version(people: Contrac
         got = json.loads(seal(people, line, "jsonl", version=version).part.body)
         assert opened(got["full_name"]) == "张三"
         assert forms.TOKEN.fullmatch(forms.token_of(got["full_name"]))[0].startswith("tok1_person_name_")
+
+
+PERSONAL = [c for c in contracts.load_all(PROJECT_DIR / "contracts").values() if c.personal_columns]
+
+
+@pytest.mark.parametrize("contract", PERSONAL, ids=lambda c: c.id)
+def test_records_of_every_contract_keep_all_but_what_is_personal(settings: Settings, contract: Contract) -> None:
+    values = {c.source_name: f"值{i}号" for i, c in enumerate(contract.columns)}
+    personal = {c.source_name: c.token_kind or c.name for c in contract.personal_columns}
+    record: dict[str, Any] = {}
+    for name, value in values.items():
+        *steps, last = name.split(".")
+        place = record
+        for step in steps:
+            place = place.setdefault(step, {})
+        place[last] = value
+    sealed = json.loads(seal(contract, persons.lines([record]), "jsonl").part.body)
+    table = rows(",".join(values.values()), header=",".join(values))
+    (cells,) = csv.DictReader(io.StringIO(seal(contract, table, "csv").part.body.decode()))
+    for name, value in values.items():
+        got = reduce(lambda place, step: place[step], name.split("."), sealed)
+        assert got == cells[name]
+        if name in personal:
+            assert opened(got) == value and f"_{personal[name]}_" in forms.token_of(got)
+        else:
+            assert got == value
 
 
 POISON = ["张三 {not json", '["张三"]', '"张三"', '{"name":"张三"', '{"name":NaN,"x":"张三"}', "\ufeff{}张三"]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, strategies
 from hypothesis import settings as rules
@@ -86,6 +87,14 @@ def test_any_text_comes_back_as_it_was(vault: Vault, value: str, person: str) ->
 def test_nothing_but_a_sealed_value_has_a_token() -> None:
     for text in (None, "", "张三", "sealed:1:", "sealed:1:tok1_x_a:b:c", "sealed:2:x"):
         assert forms.token_of(text) is None
+
+
+def test_sql_finds_the_same_tokens(vault: Vault) -> None:
+    texts = [*vault.seal([ZHANG, NUMBER]), "", "张三", "sealed:2:a:b:c", None]
+    db = duckdb.connect()
+    db.execute("CREATE TABLE sent AS SELECT unnest(?) AS name", [texts])
+    found = [row[0] for row in db.execute(f"SELECT {forms.token_sql('name')} FROM sent").fetchall()]
+    assert found == [forms.token_of(text) for text in texts] and found[0] is not None
 
 
 @pytest.mark.parametrize("purpose", ["", "  "])
