@@ -50,6 +50,10 @@ class SourceUnavailable(SourceError):
     is_transient = True
 
 
+class SourceRepeats(SourceError):
+    """A source's list repeats itself or never ends: nothing that came with it can be trusted, and none is kept."""
+
+
 class SchemaChanged(SourceError):
     """A source's records no longer fit their contract, and the contract says to stop then."""
 

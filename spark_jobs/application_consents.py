@@ -33,7 +33,8 @@ WITH applications AS (
     SELECT uscc, max_by(registration_number, revision) AS registration_number, max_by(name, revision) AS name
     FROM {registry} WHERE disposition = 'accepted' AND uscc IS NOT NULL GROUP BY uscc
 )
-SELECT application_number, applied_on, coalesce(c.uscc, r.uscc) AS subject_code, coalesce(r.name, c.name) AS subject_name
+SELECT application_number, applied_on, coalesce(c.uscc, r.uscc) AS subject_code,
+       coalesce(r.name, c.name) AS subject_name
 FROM applications
 JOIN customers c USING (customer_number)
 LEFT JOIN registry r ON r.uscc = c.uscc OR (c.uscc IS NULL AND r.registration_number = c.registration_number)

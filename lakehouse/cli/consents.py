@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -24,17 +25,7 @@ def list_(subject: str | None, as_json: bool) -> None:
     """Every consent as it stands, with what bureaus made of it."""
     from lakehouse import consents
 
-    columns = [
-        "id",
-        "subject_code",
-        "purposes",
-        "given_on",
-        "valid_until",
-        "revoked_on",
-        "evidence",
-        "registered",
-        "refused",
-    ]
+    columns = ["id", "subject_code", "purposes", "given_on", "valid_until", "revoked_on", "evidence"]
     rows = [
         [
             held.id,
@@ -50,7 +41,7 @@ def list_(subject: str | None, as_json: bool) -> None:
         for held in consents.known()
         if subject in (None, held.subject_code)
     ]
-    show(columns, rows, as_json)
+    show([*columns, "registered", "refused"], rows, as_json)
 
 
 @consent.command()
@@ -78,9 +69,11 @@ def give(
 def revoke(consent_id: str, why: str, day: str | None) -> None:
     """End a consent. Nothing is asked under it any more; the next pull tells the bureaus that know it."""
     from lakehouse import consents
+    from lakehouse.settings import get_settings
     from lakehouse.time import parse_partition
 
-    ended = consents.revoke(consent_id, parse_partition(day) if day else date.today(), why)
+    today = datetime.now(ZoneInfo(get_settings().timezone)).date()
+    ended = consents.revoke(consent_id, parse_partition(day) if day else today, why)
     click.echo(f"{ended.id} ended on {ended.revoked_on}")
 
 

@@ -16,12 +16,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from lakehouse.errors import SourceError
+from lakehouse.errors import SourceError, SourceRepeats
 from spark_jobs.pull.rest_client import Reply, RestSource
 from spark_jobs.pull.rest_options import RestOptions
 
 MOST_REFERENCE_CHARACTERS = 4096
 MISSING = object()
+# A stored place that the source no longer takes; the list is asked again since the newest time seen in it.
+GONE = (400, 404, 410)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ class Walk:
             reply = self._ask(reference, since, again)
             if reply.status == 304:
                 return
+            if reply.status in GONE:
+                reference, since = None, self.state["seen"]
+                continue
             document = reply.document()
             records = self._records(document)
             following, more = self._following(reply, document, records, reference)
@@ -69,7 +74,8 @@ class Walk:
             reference, again = following, False
         self._stop(
             f"the list has not ended after {self.options.max_pages:,} pages of one pull",
-            "if it is that long, pull again to go on, or raise maxPages",
+            "if it is that long, raise the option maxPages; nothing of it was kept",
+            SourceRepeats,
         )
 
     def _begin(self) -> tuple[Any, str | None, bool]:
@@ -88,7 +94,9 @@ class Walk:
         if since is not None:
             params[options.updated_since or "updated_since"] = since
         tag = self.state.get("etag") if again else None
-        known = {"headers": {"If-None-Match": tag}, "accept": (200, 304)} if tag else {}
+        known: dict[str, Any] = {"headers": {"If-None-Match": tag}, "accept": (200, 304)} if tag else {}
+        if options.updated_since and self.state.get("seen") and reference == self.state.get("next", MISSING):
+            known["accept"] = (200, *GONE)
         if options.kind in ("link", "next") and reference is not None:
             return self.source.request(self.source.own(reference), **known)
         name = {"cursor": options.cursor_param, "offset": options.offset_param, "page": options.page_param}
@@ -130,7 +138,7 @@ class Walk:
         if more and following is None:
             self._stop("the page says that there is more, and not where", "check the option cursor or next")
         if more and (following == reference or following in self.references):
-            self._stop("the list leads back to a page that it has shown: it would never end")
+            self._stop("the list leads back to a page that it has shown: it would never end", kind=SourceRepeats)
         self.references.add(following)
         return following, more
 
@@ -160,7 +168,8 @@ class Walk:
     def _guard(self, digest: str) -> None:
         """The same records on two pages of one pull: the source ignores where we ask it to go on."""
         if digest in self.digests:
-            self._stop("a page repeats an earlier one: the list would never end", "check the paging options")
+            what = "a page repeats an earlier one: the list would never end"
+            self._stop(what, "check the paging options", SourceRepeats)
         self.digests.add(digest)
 
     def _after(
@@ -176,8 +185,10 @@ class Walk:
         tag = reply.headers.get("ETag")
         return state | {"at": reference, "digest": digest} | ({"etag": tag} if tag else {})
 
-    def _stop(self, what: str, remedy: str = "ask those who run the source") -> NoReturn:
-        raise SourceError(what, where=f"{self.source.base}{self.path}", remedy=remedy)
+    def _stop(
+        self, what: str, remedy: str = "ask those who run the source", kind: type[SourceError] = SourceError
+    ) -> NoReturn:
+        raise kind(what, where=f"{self.source.base}{self.path}", remedy=remedy)
 
 
 def dotted(document: Any, path: str) -> Any:

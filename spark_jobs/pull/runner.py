@@ -11,7 +11,14 @@ from typing import Any
 
 from lakehouse import connections, contracts, families
 from lakehouse.contracts import Contract
-from lakehouse.errors import ConfigError, SchemaChanged, SourceError, SourceUnavailable, VinelakeError
+from lakehouse.errors import (
+    ConfigError,
+    SchemaChanged,
+    SourceError,
+    SourceRepeats,
+    SourceUnavailable,
+    VinelakeError,
+)
 from lakehouse.settings import get_settings
 from lakehouse.time import parse_partition, utc_now
 from spark_jobs import landing
@@ -172,6 +179,9 @@ def _pull(contract: Contract, until: date, landed: list[Batch], fields: dict[str
         )
         try:
             _receive(draft, pulled, fields)
+        except SourceRepeats:
+            draft.discard()
+            raise
         except SourceError as error:
             # What came before a change of schema is whole; an answer that was paid for is whole by itself.
             if isinstance(error, SchemaChanged) or getattr(connector(contract.feed.protocol), "is_whole", False):

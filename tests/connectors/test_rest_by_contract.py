@@ -80,7 +80,7 @@ def lakehouse(
     """A lakehouse with one feed of the API."""
     feed = {"connection": "made_up", "protocol": "rest", "path": path, "options": _without_none(OPTIONS | options)}
     document = contract_document("made_up__thing", ["id", "value", "published"], feed)
-    with serving(api.answer) as server:
+    with serving(lambda request: api.answer(request)) as server:
         connection = {"url": server.url, "limits": QUICK} | ({"auth": auth} if auth else {})
         place = make_place(folder, [document], {"made_up": connection})
         with place.entered():
@@ -118,6 +118,21 @@ def test_every_record_comes_once_and_quiet_days_bring_nothing(tmp_path: Path, wa
         assert list(dict.fromkeys(ids(place))) == [r["id"] for r in api.records]
         exact = way.startswith(("cursor", "offset")) and way not in ("cursor-that-ends", "cursor-since")
         assert len(ids(place)) - before == 5 or not exact
+
+
+def test_a_stored_place_that_the_source_no_longer_takes_is_found_again_by_time(tmp_path: Path) -> None:
+    api = Api()
+    answer = api.answer
+    options = {"cursor": "meta.next", "more": "meta.more", "updatedSince": "since"}
+    with lakehouse(tmp_path, api, "/list", options) as (place, _):
+        pull(DAY)
+        api.records += [api.record(k) for k in range(7, 9)]
+        api.answer = lambda request: (
+            Answer({"code": "invalid_cursor"}, 400) if request.query.get("cursor") == "7" else answer(request)
+        )
+        assert pull(NEXT_DAY).outcome == ledger.LANDED
+        assert list(dict.fromkeys(ids(place))) == [r["id"] for r in api.records]
+        assert len(ids(place)) == 10  # the one at which it was found again comes twice
 
 
 def test_pages_are_landed_as_they_were_sent(tmp_path: Path) -> None:
