@@ -6,7 +6,7 @@ are *identities*: two figures that must be equal, each computed by one SQL state
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,6 +73,15 @@ def bronze_suite(contract: Contract) -> list[Expectation]:
     return expected
 
 
+def versions_suite(contract: Contract, keys: Sequence[str]) -> list[Expectation]:
+    """What a versioned table of silver must satisfy, from its contract and the keys of the contract's records."""
+    needed = [key for key in keys if contract.column(key).required]
+    return [has_rows(), *not_null(*needed, "version_no", "known_at"), unique(*keys, "version_no")]
+
+
+# Sources whose invoices come in drops; those of feeds come through their own versioned table.
+DROPPED = "('gov_tax__sale_invoice', 'gov_tax__purchase_invoice')"
+
 SILVER: dict[str, list[Expectation]] = {
     "silver.vat_invoice": [
         has_rows(),
@@ -82,7 +91,16 @@ SILVER: dict[str, list[Expectation]] = {
         in_set("status", "valid", "void"),
         in_set("red_letter_link", "linked", "unlinked"),
         unique("invoice_id", "version_no"),
-        unique("batch_id", "source_file", "row_number"),
+        unique("batch_id", "source_file", "row_number", "direction"),
+    ],
+    "silver.department_subject": [
+        *not_null("department", "department_key", "known_at"),
+        unique("department", "department_key", "version_no"),
+    ],
+    "silver.equipment_reading": [
+        *not_null("machine_id", "read_at", "known_at"),
+        between("running_minutes", 0, 60),
+        unique("event_id", "read_at", "version_no"),
     ],
     "silver.enterprise": [has_rows(), *not_null("enterprise_id", "known_at"), unique("enterprise_id", "version_no")],
     "silver.loan": [*not_null("loan_id", "enterprise_id", "known_at"), unique("loan_id", "version_no")],
@@ -94,16 +112,16 @@ SILVER: dict[str, list[Expectation]] = {
 
 SILVER_IDENTITIES = [
     Identity(
-        "every accepted sale and purchase row is one invoice version",
-        "SELECT count(*) FROM {silver.vat_invoice}",
+        "every accepted sale and purchase row of a drop is one invoice version",
+        f"SELECT count(*) FROM {{silver.vat_invoice}} WHERE source IN {DROPPED}",
         "SELECT count(*) FROM (SELECT batch_id FROM {bronze.gov_tax__sale_invoice} WHERE disposition = 'accepted' "
         "UNION ALL SELECT batch_id FROM {bronze.gov_tax__purchase_invoice} WHERE disposition = 'accepted')",
     ),
     Identity(
-        "invoice amounts equal the accepted amounts in bronze, to the cent",
-        "SELECT sum(amount_incl_tax_cny) FROM {silver.vat_invoice}",
-        "SELECT sum(amount_incl_tax_cny) FROM (SELECT amount_incl_tax_cny FROM {bronze.gov_tax__sale_invoice} "
-        "WHERE disposition = 'accepted' UNION ALL SELECT amount_incl_tax_cny FROM "
+        "invoice amounts of drops equal the accepted amounts in bronze, to the cent",
+        f"SELECT coalesce(sum(amount_incl_tax_cny), 0) FROM {{silver.vat_invoice}} WHERE source IN {DROPPED}",
+        "SELECT coalesce(sum(amount_incl_tax_cny), 0) FROM (SELECT amount_incl_tax_cny FROM "
+        "{bronze.gov_tax__sale_invoice} WHERE disposition = 'accepted' UNION ALL SELECT amount_incl_tax_cny FROM "
         "{bronze.gov_tax__purchase_invoice} WHERE disposition = 'accepted')",
     ),
     Identity(
@@ -125,9 +143,9 @@ SILVER_IDENTITIES = [
         "SELECT 0",
     ),
     Identity(
-        "an invoice is reversed at most once",
-        "SELECT count(reverses_invoice_id) FROM {silver.vat_invoice}",
-        "SELECT count(DISTINCT reverses_invoice_id) FROM {silver.vat_invoice}",
+        "an invoice of a drop is reversed at most once",
+        f"SELECT count(reverses_invoice_id) FROM {{silver.vat_invoice}} WHERE source IN {DROPPED}",
+        f"SELECT count(DISTINCT reverses_invoice_id) FROM {{silver.vat_invoice}} WHERE source IN {DROPPED}",
     ),
     Identity(
         "no invoice is known before it is issued",

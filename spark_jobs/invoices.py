@@ -80,3 +80,47 @@ def link_red_letters(rows: DataFrame) -> DataFrame:
         "reverses_invoice_id",
         *TRACE,
     )
+
+
+def by_side(issued: DataFrame, parties: DataFrame) -> DataFrame:
+    """The invoices of a common ledger as each registered party sees them: the seller's sale, the buyer's purchase.
+
+    `issued`: one row per version of an invoice; `parties`: `tax_number`, `enterprise_id`, `party_known_at`, one row a
+    number. The number of an invoice is its own; a red letter reverses the invoice that it names, whatever its amount.
+    """
+    sides = None
+    for direction, own, other in (("sale", "seller", "buyer"), ("purchase", "buyer", "seller")):
+        side = issued.join(parties, issued[f"{own}_tax_number"] == parties["tax_number"]).selectExpr(
+            f"{_id_of(direction, 'invoice_number')} AS invoice_id",
+            "enterprise_id",
+            f"'{direction}' AS direction",
+            "invoice_number",
+            "issued_on",
+            "cast(issued_on AS timestamp) AS event_at",
+            f"coalesce({other}_tax_number, concat('name:', {other}_name), 'unknown') AS counterparty_id",
+            "amount_excl_tax_cny",
+            "tax_cny",
+            "amount_incl_tax_cny",
+            "if(status = 'void', 'void', 'valid') AS status",
+            "amount_excl_tax_cny < 0 AS is_red_letter",
+            f"{_id_of(direction, 'reverses_invoice_number')} AS named_invoice_id",
+            "greatest(known_at, party_known_at) AS known_at",
+            *TRACE[1:],
+            "version_no",
+        )
+        sides = side if sides is None else sides.unionByName(side)
+    known = sides.selectExpr("invoice_id AS reverses_invoice_id").distinct()
+    linked = sides.join(known, sides["named_invoice_id"] == known["reverses_invoice_id"], "left")
+    is_red = "is_red_letter AND status = 'valid'"
+    return linked.selectExpr(
+        "invoice_id",
+        *FACTS,
+        f"CASE WHEN {is_red} THEN if(reverses_invoice_id IS NULL, 'unlinked', 'linked') END AS red_letter_link",
+        f"if({is_red}, reverses_invoice_id, null) AS reverses_invoice_id",
+        *TRACE,
+        "version_no",
+    )
+
+
+def _id_of(direction: str, number: str) -> str:
+    return f"sha2(concat('{direction}', '\\u001f', {number}), 256)"

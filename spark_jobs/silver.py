@@ -1,109 +1,122 @@
 """Silver: bronze conformed to one vocabulary, with versions instead of corrections and both times on each row.
 
-Tables: `silver.vat_invoice`, `silver.enterprise`, `silver.loan`, `silver.credit_record`. A row is a version;
-the state as known at D is the highest `version_no` with `known_at <= D`.
+Two kinds of tables. A contract with the property `silver` has a versioned table of its own, one row per version of a
+business record in the source's order (`spark_jobs.silver_versions`). `silver.vat_invoice`, `silver.enterprise`,
+`silver.loan`, `silver.credit_record` and `silver.department_subject` are conformed from several sources, files and
+feeds alike. In all of them a row is a version; the state as known at D is the highest `version_no` with
+`known_at <= D`. A table is built only when what it is made from has changed (`spark_jobs.silver_plan`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lakehouse import contracts, engine, ledger, tables
+from lakehouse import engine, ledger, tables
 from lakehouse.contracts import Contract
-from lakehouse.settings import get_settings
-from spark_jobs import invoices
-from spark_jobs.invoices import TRACE
+from lakehouse.errors import ContractError
+from spark_jobs import silver_economy, silver_files, silver_merge, silver_plan, silver_versions
+from spark_jobs.silver_plan import Input, Reader, Table
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
-REGISTRY_FACTS = ["uscc", "registered_on", "industry_code", "region", "registered_capital_cny", "staff"]
+# Tables with tokens of persons keep the least and greatest values a file of these columns alone: a log outlives rows.
+STATISTICS = ("version_no", "known_at", "received_on", "batch_id", "batch_sequence")
 
 
 def build(partition: str) -> dict[str, Any]:
-    """Builds every silver table aside from what bronze has published; returns rows per table."""
-    known = contracts.load_all(get_settings().contracts_dir)
+    """Builds aside every silver table whose inputs have changed; returns the rows of each table that was built."""
+    known = silver_plan.load_contracts()
     with engine.session("silver") as spark, ledger.run(spark, "silver", partition) as run:
-        accepted = {name: accepted_rows(spark, contract) for name, contract in known.items()}
-        for table, conform in CONFORMED.items():
-            tables.begin_build(spark, table)
-            tables.overwrite(conform(accepted), table)
-            run.details[table] = spark.table(tables.build_name(table)).count()
+        published, built, made = tables.current_manifest(spark).versions, silver_plan.built(spark), []
+        reader = Reader(spark, known)
+        for table in plan(known):
+            now = silver_plan.inputs(table, known, published)
+            if not table.always and not now.versions:
+                continue
+            if silver_plan.is_current(table, now, built, silver_plan.head(spark, table.name)):
+                continue
+            _make(reader, table, now, built.get((table.name, published.get(table.name, -1))))
+            made.append((table.name, tables.build_version(spark, table.name), now))
+            run.details[table.name] = spark.table(tables.build_name(table.name)).count()
+            if table.name == silver_economy.SUBJECTS:
+                run.details["unresolved_subjects"] = silver_economy.unresolved(reader)
+        silver_plan.record(spark, run.run_id, made)
         return dict(run.details)
 
 
-def accepted_rows(spark: SparkSession, contract: Contract) -> DataFrame:
-    """The accepted rows of a contract as published; empty, with the right columns, before its first drop."""
-    if tables.is_published(spark, contract.bronze_table):
-        return tables.read(spark, contract.bronze_table).where("disposition = 'accepted'")
-    columns = [f"{c.name} {c.spark_type}" for c in contract.columns]
-    trace = (
-        "record_key string, known_at timestamp, known_at_is_assumed boolean, received_on date, batch_id string, "
-        "batch_sequence bigint, source_file string, row_number bigint"
-    )
-    return spark.createDataFrame([], ", ".join([*columns, trace]))
+def _make(reader: Reader, table: Table, now: Input, published: Input | None) -> None:
+    """Writes a table aside: its new batches into what is published where that does, else the whole of it."""
+    if table.versioned and published and published.definition == now.definition:
+        contract = reader.known[table.contracts[0]]
+        versions = (i.versions[contract.bronze_table] for i in (published, now))
+        batches = silver_merge.new_batches(reader.spark, contract, *versions)
+        if batches is not None:
+            tables.begin_build(reader.spark, table.name)
+            if batches:
+                silver_merge.merge(reader.accepted(contract.id), contract, batches)
+            return
+    tokens = table.versioned and reader.known[table.contracts[0]].personal_columns
+    tables.overwrite(table.make(reader), table.name, STATISTICS if tokens else ())
 
 
-def vat_invoice(accepted: Mapping[str, DataFrame]) -> DataFrame:
-    """One row per version of an invoice, sales and purchases together; see `spark_jobs.invoices`."""
-    both = invoices.conform(accepted["gov_tax__sale_invoice"], "sale").unionByName(
-        invoices.conform(accepted["gov_tax__purchase_invoice"], "purchase")
-    )
-    return invoices.number_versions(invoices.link_red_letters(both))
-
-
-def loan(accepted: Mapping[str, DataFrame]) -> DataFrame:
-    """One row per version of a loan, with the dated events that decide its outcome."""
-    return _versions(accepted["bank__loan"], ["loan_id"])
-
-
-def credit_record(accepted: Mapping[str, DataFrame]) -> DataFrame:
-    """One row per version of an enterprise's undated outcome: `is_bad` and the rating that restates it."""
-    return _versions(accepted["bank__credit_record"].drop("name"), ["enterprise_id"])
-
-
-def enterprise(accepted: Mapping[str, DataFrame]) -> DataFrame:
-    """One row per version of an enterprise: what all sources together said of it, as knowledge came in.
-
-    The registry's name goes before the bank's masked one.
-    """
-    registry = accepted["gov_registry__enterprise"].selectExpr(
-        "enterprise_id", "name AS registered_name", "cast(null AS string) AS given_name", *REGISTRY_FACTS, *TRACE
-    )
-    facts = registry
-    for contract in ("bank__credit_record", "bank__applicant"):
-        nothing = [f"cast(null AS {registry.schema[c].dataType.simpleString()}) AS {c}" for c in REGISTRY_FACTS]
-        facts = facts.unionByName(
-            accepted[contract].selectExpr(
-                "enterprise_id", "cast(null AS string) AS registered_name", "name AS given_name", *nothing, *TRACE
+def plan(known: Mapping[str, Contract]) -> list[Table]:
+    """Every table of silver, each after those it is made from."""
+    subjects = silver_economy.subjects_table(known)
+    conformed = [_conformed(name, subjects) for name in CONFORMED]
+    taken, versioned = {t.name for t in (subjects, silver_economy.READINGS_TABLE, *conformed)}, []
+    for contract in known.values():
+        if contract.silver is None:
+            continue
+        name = contract.silver.table
+        if name in taken:
+            raise ContractError(
+                f"{name} would be made twice",
+                where=f"contracts/{contract.id}.yaml",
+                remedy="give silver.entity a name of its own",
             )
-        )
-    so_far = "PARTITION BY enterprise_id ORDER BY known_at, batch_sequence, source_file, row_number"
-    names = [f"last({c}, true) OVER ({so_far}) AS {c}" for c in ("registered_name", "given_name", *REGISTRY_FACTS)]
-    state = facts.selectExpr("enterprise_id", *names, *TRACE)
-    content = ", ".join(["coalesce(registered_name, given_name)", *REGISTRY_FACTS])
-    changed = state.selectExpr("*", f"xxhash64({content}) AS content").selectExpr(
-        "*", f"lag(content) OVER ({so_far}) AS content_before"
-    )
-    return changed.where("content_before IS NULL OR content <> content_before").selectExpr(
-        "enterprise_id",
-        f"cast(row_number() OVER ({so_far}) AS int) AS version_no",
-        "coalesce(registered_name, given_name) AS name",
-        *REGISTRY_FACTS,
-        *TRACE,
-    )
+        taken.add(name)
+        versioned.append(Table(name, (contract.id,), partial(_versioned, contract=contract), versioned=True))
+    return [*versioned, subjects, silver_economy.READINGS_TABLE, *conformed]
 
 
-def _versions(rows: DataFrame, keys: list[str]) -> DataFrame:
-    order = f"PARTITION BY {', '.join(keys)} ORDER BY batch_sequence, source_file, row_number"
-    facts = [c for c in rows.columns if c not in {*keys, *TRACE, "record_key", "record_hash", "disposition"}]
-    return rows.selectExpr(*keys, f"cast(row_number() OVER ({order}) AS int) AS version_no", *facts, *TRACE)
+def _versioned(reader: Reader, contract: Contract) -> DataFrame:
+    return silver_versions.of_contract(reader.accepted(contract.id), contract)
 
 
-CONFORMED: dict[str, Callable[[Mapping[str, DataFrame]], DataFrame]] = {
-    "silver.vat_invoice": vat_invoice,
-    "silver.enterprise": enterprise,
-    "silver.loan": loan,
-    "silver.credit_record": credit_record,
+def _conformed(name: str, subjects: Table) -> Table:
+    files, makers = CONFORMED[name]
+    feeds = FEEDS.get(name, ())
+    named = tuple(dict.fromkeys([*files, *feeds, *(subjects.contracts if feeds else ())]))
+    return Table(name, named, partial(_together, makers=makers), always=True)
+
+
+def _together(reader: Reader, makers: tuple[Callable[[Reader], DataFrame | None], ...]) -> DataFrame:
+    parts = [part for part in (make(reader) for make in makers) if part is not None]
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole.unionByName(part)
+    return whole
+
+
+# Contracts of files, and what makes the table: from files, then from feeds.
+CONFORMED: dict[str, tuple[tuple[str, ...], tuple[Callable[[Reader], DataFrame | None], ...]]] = {
+    "silver.vat_invoice": (
+        (silver_files.SALES, silver_files.PURCHASES),
+        (silver_files.vat_invoice, silver_economy.vat_invoice),
+    ),
+    "silver.enterprise": (
+        ("gov_registry__enterprise", "bank__credit_record", "bank__applicant"),
+        (silver_files.enterprise, silver_economy.enterprise),
+    ),
+    "silver.loan": (("bank__loan",), (silver_files.loan, silver_economy.loan)),
+    "silver.credit_record": (("bank__credit_record",), (silver_files.credit_record,)),
+}
+# What feeds add; a table with feeds also depends on who is who.
+FEEDS: dict[str, tuple[str, ...]] = {
+    "silver.vat_invoice": (silver_economy.INVOICES,),
+    "silver.enterprise": (silver_economy.REGISTRY,),
+    "silver.loan": (silver_economy.LOAN, silver_economy.MONTH, silver_economy.GUARANTEE),
 }

@@ -19,7 +19,9 @@ reversed as (
         red.version_no,
         datediff(red.issued_on, blue.issued_on) > 90 as is_late_red
     from {{ ref('stg_vat_invoice') }} as red
-    inner join {{ ref('stg_vat_invoice') }} as blue on red.reverses_invoice_id = blue.invoice_id
+    inner join {{ ref('stg_vat_invoice') }} as blue
+        -- A red letter may name an invoice that came in after it; its day was not known then.
+        on red.reverses_invoice_id = blue.invoice_id and blue.known_day <= red.known_day
     where red.is_red
 
 )

@@ -1,0 +1,134 @@
+"""Which tables of silver have to be built: those whose inputs, contracts or code are not what the last build read.
+
+`control.build` holds, for every table built, the version it became and the published versions it was made from. A
+table is left alone when the newest version of its build is one of those and nothing it was made from has changed since;
+whatever else stands there (a killed attempt, a late commit, a plant) is built over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse import contracts, tables
+from lakehouse.settings import get_settings
+from lakehouse.time import utc_now
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from lakehouse.contracts import Contract
+
+BUILD_SCHEMA = (
+    "table_name string, version bigint, inputs map<string, bigint>, definition string, run_id string, "
+    "built_at timestamp"
+)
+# The code that decides what silver's tables hold; a change of it makes them anew.
+CODE = ("silver.py", "silver_economy.py", "silver_files.py", "silver_versions.py", "invoices.py")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of silver: the contracts whose bronze tables it is made from, and how.
+
+    `make` gets a `Reader` and returns the rows. `always`: built, if empty, also before any input was published.
+    `versioned`: made of one contract's records alone, so that new batches can be merged in.
+    """
+
+    name: str
+    contracts: tuple[str, ...]
+    make: Callable[[Reader], DataFrame]
+    always: bool = False
+    versioned: bool = False
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a table would be made from now: published bronze versions, and contracts and code as one digest."""
+
+    versions: Mapping[str, int]
+    definition: str
+
+
+class Reader:
+    """What makers of tables read: accepted rows of bronze as published, and silver as it stands in this build."""
+
+    def __init__(self, spark: SparkSession, known: Mapping[str, Contract]) -> None:
+        self.spark, self.known = spark, known
+        self.published = set(tables.current_manifest(spark).versions)
+
+    def has(self, contract_id: str) -> bool:
+        """Whether rows of a contract have been published yet."""
+        return contract_id in self.known and self.known[contract_id].bronze_table in self.published
+
+    def accepted(self, contract_id: str) -> DataFrame:
+        """The accepted rows of a contract; empty, with the right columns, before its first batch."""
+        return accepted_rows(self.spark, self.known[contract_id])
+
+    def silver(self, table: str) -> DataFrame:
+        """A table of silver as built last, in this run or before."""
+        return self.spark.table(tables.build_name(table))
+
+
+def accepted_rows(spark: SparkSession, contract: Contract) -> DataFrame:
+    """The accepted rows of a contract as published; empty, with the right columns, before its first drop."""
+    if tables.is_published(spark, contract.bronze_table):
+        return tables.read(spark, contract.bronze_table).where("disposition = 'accepted'")
+    columns = [f"{c.name} {c.spark_type}" for c in contract.columns]
+    trace = (
+        "record_key string, record_hash string, known_at timestamp, known_at_is_assumed boolean, received_on date, "
+        "batch_id string, batch_sequence bigint, source_file string, row_number bigint"
+    )
+    return spark.createDataFrame([], ", ".join([*columns, trace]))
+
+
+def inputs(table: Table, known: Mapping[str, Contract], published: Mapping[str, int]) -> Input:
+    """What a table would be made from now."""
+    read = [known[name] for name in table.contracts if name in known]
+    versions = {c.bronze_table: published[c.bronze_table] for c in read if c.bronze_table in published}
+    digest = hashlib.sha256(_code().encode())
+    for contract in read:
+        digest.update(f"{contract.id} {contract.fingerprint}\n".encode())
+    return Input(versions, digest.hexdigest()[:16])
+
+
+def is_current(table: Table, now: Input, built: Mapping[tuple[str, int], Input], head: int | None) -> bool:
+    """Whether the newest version of a table's build is the one that its inputs make."""
+    return head is not None and built.get((table.name, head)) == now
+
+
+def built(spark: SparkSession) -> dict[tuple[str, int], Input]:
+    """What every version of every table was made from; the last word on a version counts."""
+    rows = spark.table(_control(spark)).orderBy("built_at").collect()
+    return {(r["table_name"], r["version"]): Input(dict(r["inputs"]), r["definition"]) for r in rows}
+
+
+def record(spark: SparkSession, run_id: str, made: Iterable[tuple[str, int, Input]]) -> None:
+    """Notes in one commit which versions were made from what."""
+    now = utc_now()
+    rows = [(table, version, dict(i.versions), i.definition, run_id, now) for table, version, i in made]
+    if rows:
+        frame = spark.createDataFrame(rows, BUILD_SCHEMA)
+        frame.write.format("delta").mode("append").saveAsTable(_control(spark))
+
+
+def head(spark: SparkSession, table: str) -> int | None:
+    """The newest version of a table's build; None before its first."""
+    return tables.build_version(spark, table) if spark.catalog.tableExists(tables.build_name(table)) else None
+
+
+def load_contracts() -> dict[str, Contract]:
+    """The contracts of this project."""
+    return contracts.load_all(get_settings().contracts_dir)
+
+
+def _control(spark: SparkSession) -> str:
+    return tables.ensure_control_table(spark, "build", BUILD_SCHEMA)
+
+
+def _code() -> str:
+    folder = Path(__file__).parent
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in CODE)
