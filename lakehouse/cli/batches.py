@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -16,24 +17,35 @@ from lakehouse.settings import get_settings
 @click.option("--features/--no-features", default=True, show_default=True, help="Also build silver and features.")
 def ingest(folder: Path, partition: str, features: bool) -> None:
     """Take in a drop without the scheduler: land, parse, gate, conform, gate, build features, gate."""
-    from expectations.gate import gate
-    from spark_jobs import bronze, landing, silver
-    from spark_jobs import features as feature_job
+    from spark_jobs import landing
 
-    steps = [
-        ("land", lambda: landing.land(partition, folder)),
+    click.echo(f"land: {landing.land(partition, folder)}")
+    for name, step in build_steps(partition, silver=features, features=features):
+        click.echo(f"{name}: {step()}")
+
+
+def build_steps(partition: str, silver: bool, features: bool) -> list[tuple[str, Callable[[], object]]]:
+    """What the DAGs do with landed batches, each layer followed by its gate: (name, step) in order."""
+    from expectations.gate import gate
+    from spark_jobs import bronze
+    from spark_jobs import features as feature_job
+    from spark_jobs import silver as silver_job
+
+    steps: list[tuple[str, Callable[[], object]]] = [
         ("bronze", lambda: bronze.build(partition)),
         ("gate bronze", lambda: gate("bronze", partition)),
     ]
+    if silver:
+        steps += [
+            ("silver", lambda: silver_job.build(partition)),
+            ("gate silver", lambda: gate("silver", partition)),
+        ]
     if features:
         steps += [
-            ("silver", lambda: silver.build(partition)),
-            ("gate silver", lambda: gate("silver", partition)),
             ("features", lambda: feature_job.build(partition)),
             ("gate gold", lambda: gate("gold", partition)),
         ]
-    for name, step in steps:
-        click.echo(f"{name}: {step()}")
+    return steps
 
 
 @click.group()

@@ -35,6 +35,17 @@ def pull(names: tuple[str, ...], partition: str, as_json: bool) -> None:
         raise failed
 
 
+@source.command()
+@click.option("--partition", required=True, metavar="DATE", help="The date up to which feeds were pulled.")
+@click.option("--features/--no-features", default=False, show_default=True, help="Also build features.")
+def build(partition: str, features: bool) -> None:
+    """Build what was pulled, without the scheduler: bronze, gate, silver, gate (features, gate)."""
+    from lakehouse.cli.batches import build_steps
+
+    for name, step in build_steps(partition, silver=True, features=features):
+        click.echo(f"{name}: {step()}")
+
+
 @source.command("test")
 @click.argument("name")
 @click.option("--partition", metavar="DATE", help="Take what was published before this date; tomorrow by default.")
