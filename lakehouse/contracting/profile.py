@@ -150,7 +150,7 @@ def _describe_text(found: Profile, texts: Sequence[str]) -> None:
         return
     lengths = {len(text) for text in texts}
     if len(lengths) == 1 and (length := lengths.pop()) > 1:
-        for letters in ("0-9", "0-9A-F", "0-9a-f", "0-9A-Z", "0-9A-Za-z"):
+        for letters in ("0-9", "0-9a-f", "0-9A-Z", "0-9A-Za-z"):
             if _all(re.compile(f"[{letters}]{{{length}}}").fullmatch, texts):
                 found.pattern = f"^[{letters}]{{{length}}}$"
                 return
