@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from importlib import import_module
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from lakehouse import connections, contracts, families
@@ -25,7 +27,7 @@ from spark_jobs import landing
 from spark_jobs.landing import Batch
 from spark_jobs.pull import breaker, ledger, schema_change, sealing
 from spark_jobs.pull.draft import Draft, alone, open_draft, open_since
-from spark_jobs.pull.part import Connector, Pull
+from spark_jobs.pull.part import Connector, Part, Pull
 
 MODULES = {
     "rest": "spark_jobs.pull.rest",
@@ -208,12 +210,9 @@ def _receive(draft: Draft, pulled: Pull, differing: dict[str, None]) -> None:
             draft.add(sealed.part, sealed.received_sha256)
 
 
-def dry(contract: Contract, until: date, spool: Any, most_parts: int = 1) -> Iterable[Any]:
+def dry(contract: Contract, until: date, spool: Path, most_parts: int = 1) -> Iterator[Part]:
     """The first parts of a feed from its beginning, kept nowhere; for trying a contract out."""
     pulled = Pull(
         contract, connections.connection(contract.feed.connection), until, None, spool, 0, contract.feed.options
     )
-    for number, part in enumerate(connector(contract.feed.protocol).fetch(pulled)):
-        if number >= most_parts:
-            return
-        yield part
+    yield from islice(connector(contract.feed.protocol).fetch(pulled), most_parts)

@@ -22,8 +22,7 @@ from tests.connectors.rest_systems import Systems, running
 pytestmark = pytest.mark.services
 DAY, NEXT_DAY = "2020-03-02", "2020-03-03"
 SUBJECTS = range(12)
-QUOTA = 9
-FEE = 2500
+QUOTA, FEE, FULL_FEN = 9, 2500, 1_000_000
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def book(systems: Systems) -> Iterator[sqlite3.Connection]:
 def empty(book: sqlite3.Connection) -> None:
     for table in ("consent", "enquiry", "seen", "access_log"):
         book.execute(f"DELETE FROM {table}")
-    book.execute("UPDATE member SET balance_fen = 1000000 WHERE client = 'lakehouse'")
+    book.execute("UPDATE member SET balance_fen = ? WHERE client = 'lakehouse'", (FULL_FEN,))
 
 
 @pytest.fixture
@@ -164,7 +163,7 @@ def test_an_empty_account_is_named_and_what_was_paid_is_landed(place: Place, boo
     outcome = pull()
     assert (outcome.outcome, outcome.records) == (ledger.REFUSED, 2)
     assert isinstance(outcome.error, SourceError) and "balance" in outcome.error.what
-    book.execute("UPDATE member SET balance_fen = 1000000 WHERE client = 'lakehouse'")
+    book.execute("UPDATE member SET balance_fen = ? WHERE client = 'lakehouse'", (FULL_FEN,))
     assert pull().records == 2
     assert len(charged(book)) == 4
 
@@ -216,27 +215,34 @@ def test_a_refusal_that_concerns_us_all_stops(place: Place, systems: Systems) ->
     assert [e["event"] for e in log()] == ["sent", "refused"]
 
 
-def test_killed_pulls_are_charged_once_a_subject(systems: Systems, book, tmp_path: Path) -> None:
-    pulls = [(DAY, "bureau")]
-    undisturbed, killed = systems.place(tmp_path, "undisturbed"), systems.place(tmp_path, "killed")
-    rows = {}
-    for made in (undisturbed, killed):
+def killed_pulls_are_charged_once(
+    systems: Systems, book: sqlite3.Connection, folder: Path, kills: int, seed: int
+) -> int:
+    """An undisturbed pull and a killed one, each in a lakehouse of its own and with a fresh book; returns the kills."""
+    undisturbed, killed = systems.place(folder, f"undisturbed-{seed}"), systems.place(folder, f"killed-{seed}")
+    rows, done = {}, 0
+    for place in (undisturbed, killed):
         empty(book)
-        with made.entered():
+        with place.entered():
             give_papers(*range(6))
-        if made is undisturbed:
-            endings = run_all(made, pulls)
+        if place is undisturbed:
+            endings = run_all(place, [(DAY, "bureau")])
         else:
-            assert kill_and_finish(made, pulls, endings, kills=3, seed=4) >= 2
+            done = kill_and_finish(place, [(DAY, "bureau")], endings, kills, seed)
         assert [subject for subject, *_ in charged(book)] == [paper(k)["subject_code"] for k in range(6)]
-        assert book.execute("SELECT balance_fen FROM member WHERE client = 'lakehouse'").fetchone() == (
-            1000000 - 6 * FEE,
-        )
-        rows[made] = [
+        balance = book.execute("SELECT balance_fen FROM member WHERE client = 'lakehouse'").fetchone()
+        assert balance == (FULL_FEN - 6 * FEE,)
+        # Each book gives an enquiry another number.
+        rows[place] = [
             (received, re.sub(r'"enquiry_id": "E[0-9a-f]+"', "", row))
-            for received, row in landed_rows(made, "bureau__report")
+            for received, row in landed_rows(place, "bureau__report")
         ]
     assert len(rows[killed]) == 6 and rows[killed] == rows[undisturbed]
+    return done
+
+
+def test_killed_pulls_are_charged_once_a_subject(systems: Systems, book: sqlite3.Connection, tmp_path: Path) -> None:
+    assert killed_pulls_are_charged_once(systems, book, tmp_path, kills=3, seed=4) >= 2
 
 
 # The register

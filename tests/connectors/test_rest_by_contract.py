@@ -10,7 +10,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from click.testing import CliRunner
 
+from lakehouse.cli import main
 from lakehouse.errors import ContractError
 from spark_jobs import landing
 from spark_jobs.pull import ledger, runner
@@ -237,3 +239,16 @@ def test_a_named_version_header_must_come(tmp_path: Path) -> None:
 def test_a_wrong_option_is_named(tmp_path: Path, options: dict, said: str) -> None:
     with lakehouse(tmp_path, Api(), "/list", options), pytest.raises(ContractError, match=said):
         pull(DAY)
+
+
+def test_feeds_are_pulled_from_the_command_line(tmp_path: Path) -> None:
+    api = Api()
+    with lakehouse(tmp_path, api, "/list", {"cursor": "meta.next"}):
+        for name, outcome in (("made_up", "landed"), ("made_up__thing", "nothing_new")):
+            done = CliRunner().invoke(main, ["source", "pull", name, "--partition", DAY, "--json"])
+            assert done.exit_code == 0, done.output
+            assert json.loads(done.output)["outcome"] == outcome
+        assert "no department or feed" in CliRunner().invoke(main, ["source", "pull", "x", "--partition", DAY]).output
+        api.answer = lambda request: Answer(status=404)
+        failed = CliRunner().invoke(main, ["source", "pull", "--partition", NEXT_DAY])
+        assert failed.exit_code == 1 and "SourceError" in failed.output and "refused" in failed.output

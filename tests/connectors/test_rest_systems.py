@@ -137,12 +137,19 @@ def test_a_past_date_takes_files_and_pages_of_its_own_past_only(systems: Systems
     assert_complete(systems, rows, "courts.cases", "2020-05-20")
 
 
-def test_killed_pulls_end_as_an_undisturbed_one(systems: Systems, tmp_path: Path) -> None:
-    systems.today("2020-05-10")
-    pulls = [("2020-05-10", "government__electricity"), ("2020-05-10", "market")]
-    undisturbed, killed = systems.place(tmp_path, "undisturbed"), systems.place(tmp_path, "killed")
+def killed_pulls_land_what_undisturbed_ones_do(systems: Systems, folder: Path, kills: int, seed: int) -> int:
+    """Pulls of two dates, the second with the page of the first; returns how many were killed."""
+    systems.today("2020-05-20")
+    departments = ("government__electricity", "market")
+    pulls = [(day, department) for day in ("2020-05-10", "2020-05-20") for department in departments]
+    undisturbed, killed = systems.place(folder, "undisturbed"), systems.place(folder, f"killed-{seed}")
     endings = run_all(undisturbed, pulls)
-    assert kill_and_finish(killed, pulls, endings, kills=3, seed=1) >= 2
+    done = kill_and_finish(killed, pulls, endings, kills, seed)
     for name in ("electricity__daily_usage", "electricity__account", "market__price"):
         rows = landed_rows(undisturbed, name)
         assert rows and landed_rows(killed, name) == rows
+    return done
+
+
+def test_killed_pulls_end_as_an_undisturbed_one(systems: Systems, tmp_path: Path) -> None:
+    assert killed_pulls_land_what_undisturbed_ones_do(systems, tmp_path, kills=3, seed=1) >= 2

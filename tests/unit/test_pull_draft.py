@@ -286,6 +286,15 @@ def test_every_attempt_is_in_the_ledger_and_a_torn_line_harms_no_other(scripted:
     assert ledger.last_success(contract.id, date(2024, 2, 29)) is None
 
 
+def test_a_dry_pull_fetches_no_more_than_it_was_asked_for_and_keeps_nothing(
+    scripted: Scripted, contract: Contract, tmp_path: Path
+) -> None:
+    scripted.pages[2] = AssertionError("one part too many")
+    parts = list(runner.dry(contract, date.fromisoformat(DAY), tmp_path, most_parts=2))
+    assert [part.records for part in parts] == [3, 3]
+    assert landing.landed() == [] and drafts.open_since(contract) is None
+
+
 def test_the_others_of_a_department_are_pulled_though_one_fails(scripted: Scripted, place: Place) -> None:
     make_place(place.project, [contract_document("made_up__other", ["id", "name"], FEED)], {"made_up": {"url": ""}})
     scripted.pages[1] = SourceError("nonsense")
