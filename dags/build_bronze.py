@@ -2,10 +2,11 @@
 ### What it does
 Parses what has landed and was not parsed yet, pulled or dropped, by contract into bronze: typed, as sent, with both
 times. Broken rows go to quarantine with a reason. Checks the build and publishes all bronze tables in one commit.
+Then notes the consents that the bank's applicants signed, so that the next enquiries at the bureau may be made.
 
 ### Inputs and outputs
 - in: batches in landing; starts when the day's pulls of every connection have ended, or when a drop has landed
-- out: tables `bronze.*` and `quarantine.*`; asset `bronze` with the same partition key
+- out: tables `bronze.*` and `quarantine.*`; asset `bronze` with the same partition key; the register of consents
 
 ### Schedule and date
 The partition key comes with the assets. It names the day; what is parsed is all that is pending, so a batch that came
@@ -20,6 +21,7 @@ Clear the failed task, or trigger with the same partition key. With nothing new 
   the message names it.
 - `gate`: the data broke a rule and none of it was published. The message gives the report's path. Mend the data or,
   if the rule is wrong, the contract; then clear `build`.
+- `note_consents`: the message says which application's paper is not a consent. Nothing waits for it but the bureau.
 
 ### Owner
 data-engineering
@@ -68,4 +70,14 @@ with DAG(
         events[chain.BRONZE].extra = {"through": built["through"], "warehouse": chain.warehouse()}
         return result
 
-    gate(build())
+    @task
+    def note_consents() -> dict[str, Any]:
+        """Consents signed with applications into their register. Skipped where no bureau is asked."""
+        from spark_jobs import application_consents
+
+        purposes = chain.purposes_of_enquiries()
+        if not purposes:
+            raise AirflowSkipException("no bureau is asked about anybody here")
+        return chain.run_job(partial(application_consents.record, purposes=purposes))
+
+    gate(build()) >> note_consents()

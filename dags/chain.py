@@ -49,6 +49,9 @@ ENGINE_POOL = "engine"
 PUBLISH_POOL = "publish"
 PULL_POOL = "pulls"
 
+# The connection whose applicants sign consents to enquiries.
+LENDING = "core_bank"
+
 DROP = Asset("landing/file_drop", uri="vinelake://landing/file_drop")
 BRONZE = Asset("bronze", uri="vinelake://bronze")
 SILVER = Asset("silver", uri="vinelake://silver")
@@ -233,6 +236,15 @@ def pulls_ended(connection: str, tasks: dict[str, str], asset: Asset) -> dict[st
 def configured() -> dict[str, connections.Connection]:
     """The source systems that this lakehouse is connected to."""
     return connections.load(get_settings().connections_file)
+
+
+def purposes_of_enquiries() -> list[str]:
+    """What this lakehouse asks bureaus for; empty where it is connected to no bureau, or to no bank that lends."""
+    here = configured()
+    if LENDING not in here:
+        return []
+    asked = [o.feed for family in source_families() for o in family.feeds if o.feed.protocol == "enquiry"]
+    return sorted({str(feed.options["purpose"]) for feed in asked if feed.connection in here})
 
 
 def skip_if_not_due(context: dict[str, Any]) -> None:

@@ -29,7 +29,16 @@ from spark_jobs import landing
 from spark_jobs.pull.part import Part, Pull
 from spark_jobs.pull.rest_client import Reply, RestSource
 
-KNOWN_OPTIONS = {"purpose", "everyDays", "consentsPath", "subjects", "idempotencyKey", "ignore", "acceptedVersions"}
+KNOWN_OPTIONS = {
+    "purpose",
+    "everyDays",
+    "consentsPath",
+    "subjects",
+    "idempotencyKey",
+    "ignore",
+    "acceptedVersions",
+    "ownLender",  # read by silver: whose loans the bureau shows that are our own
+}
 # What a bureau says of a consent that will not do there, however often it is offered.
 UNUSABLE = {"wrong_name", "too_long", "invalid_parameter", "no_consent", "consent_expired", "wrong_purpose"}
 REVOKED = "consent_revoked"

@@ -15,6 +15,7 @@ PULLED = {"new_batches": ["b1"], "records": {"feed": 3}}
 
 JOBS = {
     "spark_jobs.landing": ["land"],
+    "spark_jobs.application_consents": ["record"],
     "spark_jobs.bronze": ["build"],
     "spark_jobs.silver": ["build"],
     "spark_jobs.features": ["build"],

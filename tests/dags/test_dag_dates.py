@@ -10,6 +10,7 @@ DATED = [
     ("ingest_file_drop", "land"),
     ("build_bronze", "build"),
     ("build_bronze", "gate"),
+    ("build_bronze", "note_consents"),
     ("report_freshness", "check"),
     ("build_silver", "build"),
     ("build_silver", "gate"),

@@ -142,6 +142,18 @@ def test_a_connection_that_is_not_here_is_skipped_and_keeps_nobody_waiting(
     assert calls == []
 
 
+def test_consents_are_noted_for_what_bureaus_are_asked_and_only_where_they_are(calls, run_task, connected, families):
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    run_task("build_bronze", "note_consents", "2020-03-01")
+    ((_, _, kwargs),) = calls
+    asked = [o.feed for f in families for o in f.feeds if o.feed.protocol == "enquiry"]
+    assert kwargs["purposes"] == sorted({feed.options["purpose"] for feed in asked}) != []
+    connected(none=True)
+    with pytest.raises(AirflowSkipException, match="no bureau"):
+        run_task("build_bronze", "note_consents", "2020-03-01")
+
+
 def test_the_clock_does_not_pull_a_simulated_world(calls, run_task, connected, government):
     from airflow.sdk.exceptions import AirflowSkipException
 
