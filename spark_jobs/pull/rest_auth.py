@@ -46,7 +46,7 @@ class ClientCredentials(OAuth2ClientCredentials):
         return max(1, min(86_400, super().parse_expiration_in_seconds(response_json) - TOKEN_MARGIN_SECONDS))
 
 
-_TOKENS: dict[tuple[str, str, str], ClientCredentials] = {}
+_TOKENS: dict[tuple[str, ...], ClientCredentials] = {}
 
 
 def authentication(connection: Connection, base: str, session: GuardedSession) -> Any:
@@ -61,7 +61,7 @@ def authentication(connection: Connection, base: str, session: GuardedSession) -
     if {"client_id", "client_secret"} <= set(given):
         address = urljoin(base + "/", str(given.get("token_url", "/oauth/token")))
         scope = str(given.get("scope", ""))
-        known = (address, given["client_id"], given["client_secret"])
+        known = (address, given["client_id"], given["client_secret"], scope)
         if known not in _TOKENS:
             _TOKENS[known] = ClientCredentials(
                 access_token_url=address,

@@ -88,7 +88,8 @@ class Walk:
         return held.get("at"), held.get("since"), "digest" in held
 
     def _ask(self, reference: Any, since: str | None, again: bool) -> Reply:
-        options, params = self.options, dict(self.options.params)
+        options = self.options
+        params = {name: str(v).lower() if isinstance(v, bool) else v for name, v in options.params.items()}
         if options.page_size:
             params[options.page_size_param] = options.page_size
         if since is not None:

@@ -206,11 +206,7 @@ def test_a_refusal_that_concerns_us_all_stops(place: Place, systems: Systems) ->
     note = json.loads(place.connections.read_text())
     note["bureau"]["auth"]["scope"] = "consents"
     place.connections.write_text(json.dumps(note))
-    from spark_jobs.pull import rest_auth
-
-    rest_auth._TOKENS.clear()
     outcome = pull()
-    rest_auth._TOKENS.clear()
     assert outcome.outcome == ledger.REFUSED and "insufficient_scope" in str(outcome.error)
     assert [e["event"] for e in log()] == ["sent", "refused"]
 

@@ -226,6 +226,25 @@ def test_a_named_version_header_must_come(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("http://127.0.0.2/list", "another host"),
+        ("//127.0.0.2/list", "another host"),
+        ("javascript:alert(1)", "another host"),
+        ("http://[", "an address that is none"),
+        (5, "no reference"),
+    ],
+)
+def test_our_credentials_go_to_no_other_host(tmp_path: Path, address: Any, said: str) -> None:
+    api = Api()
+    api.answer = lambda _: Answer({"meta": {"url": address}, "result": {"rows": api.records[:1]}})
+    with lakehouse(tmp_path, api, "/list", {"paginator": "next", "next": "meta.url"}, {"key": "k"}) as (_, server):
+        outcome = pull(DAY)
+        assert outcome.outcome == ledger.REFUSED and said in str(outcome.error)
+        assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"recrods": "data"}, "recrods"),
