@@ -17,8 +17,10 @@ connection out, remove it from the connections file; while its DAG is paused, th
 Clear the failed task, or trigger with the same partition key. With nothing new to parse the run ends as skipped.
 
 ### When it fails
-- `build`: usually the engine is down (`vinelake status`); the retries wait for it. Or a batch has too many bad rows:
-  the message names it.
+- `build`: the engine is down (`vinelake status`); the retries wait for it.
+- `tell_held_back`: a batch has too many bad rows, and its feed was held back; all other feeds were published. The
+  message names batch and reasons. Mend the contract, release or reject the batch (`vinelake quarantine`), then trigger
+  the DAG again with the same partition key.
 - `gate`: the data broke a rule and none of it was published. The message gives the report's path. Mend the data or,
   if the rule is wrong, the contract; then clear `build`.
 - `note_consents`: the message says which application's paper is not a consent. Nothing waits for it but the bureau.
@@ -35,6 +37,8 @@ from typing import Any
 import chain
 from airflow.sdk import DAG, PartitionedAssetTimetable, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
+
+from lakehouse.errors import GateFailed
 
 with DAG(
     dag_id="build_bronze",
@@ -53,10 +57,13 @@ with DAG(
         from spark_jobs import bronze
 
         context = get_current_context()
-        newest = chain.last_landed()
+        newest, announced = chain.last_landed(), context["inlet_events"][chain.BRONZE]
         chain.drop_date(context)
-        chain.skip_if_published(newest, context["inlet_events"][chain.BRONZE], "nothing has landed since the last run")
-        return chain.run_job(bronze.build) | {"through": newest}
+        chain.skip_if_published(newest, announced, "nothing has landed since the last run")
+        try:
+            return chain.run_job(bronze.build) | {"through": newest}
+        except chain.HELD_BACK as error:  # the other feeds were built: they need not wait for this one
+            return {"held_back": str(error), "through": chain.published_through(announced)}
 
     @task(pool=chain.PUBLISH_POOL, outlets=[chain.BRONZE])
     def gate(built: dict[str, Any]) -> dict[str, Any]:
@@ -80,4 +87,13 @@ with DAG(
             raise AirflowSkipException("no bureau is asked about anybody here")
         return chain.run_job(partial(application_consents.record, purposes=purposes))
 
-    gate(build()) >> note_consents()
+    @task
+    def tell_held_back(built: dict[str, Any]) -> dict[str, Any]:
+        """Fails where a feed was held back, once the others are published."""
+        if "held_back" in built:
+            raise GateFailed(built["held_back"], remedy="see the runbook: mend, release or reject, then run again")
+        return built
+
+    built = build()
+    published = gate(built)
+    published >> [note_consents(), tell_held_back(built)]

@@ -60,6 +60,8 @@ CANDIDATE = Asset("model_candidate", uri="vinelake://models/candidate")
 CHAMPION = Asset("model_champion", uri="vinelake://models/champion")
 SCORES = Asset("enterprise_score", uri="vinelake://gold/enterprise_score")
 
+# What of one feed keeps it from bronze, while the others are built.
+HELD_BACK = (ContractError, GateFailed, IntegrityError)
 # A second attempt helps when the engine or a service was away. It cannot mend data, contracts or models.
 NOT_MENDED_BY_RETRY = ExceptionRetryPolicy(
     rules=[

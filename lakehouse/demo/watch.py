@@ -173,6 +173,10 @@ class Watch:
                     waiting.append(follower)
         return waiting
 
+    def _goes_on_lamely(self, dag_id: str) -> bool:
+        """Whether the chain goes on from a DAG of which a part failed: departments and feeds are many."""
+        return dag_id in (*self.route.begins, "build_bronze")
+
     def _all_begun(self) -> datetime | None:
         """When the last of the DAGs that bring in what is new told that it ended; None before that."""
         told = dict.fromkeys(self.route.begins)
@@ -185,7 +189,7 @@ class Watch:
         """When a run that has ended told others to start; None if it did not."""
         run = self.runs[key]
         task = self.tasks.get((key, self.route.announcing(run["dag_id"])[0]))
-        whole = run["state"] == "success" or (run["dag_id"] in self.route.begins and run["state"] == "failed")
+        whole = run["state"] == "success" or (self._goes_on_lamely(run["dag_id"]) and run["state"] == "failed")
         return moment(task.ended) if task and task.state == "success" and whole else None
 
     def _raise_failure(self) -> None:
@@ -216,7 +220,7 @@ class Watch:
     def _holds_nothing_up(self, key: str, failed: list[TaskSeen]) -> bool:
         """Whether the chain goes on without what failed; notes it then."""
         dag_id = self.runs[key]["dag_id"]
-        if dag_id != ALERT and not (dag_id in self.route.begins and self._announced(key)):
+        if dag_id != ALERT and not (self._goes_on_lamely(dag_id) and self._announced(key)):
             return False
         for task in failed:
             if (key, task.task_id) not in self.remarks:

@@ -119,6 +119,28 @@ def test_what_was_published_in_tables_that_were_cleared_since_is_new(calls, run_
     get_settings.cache_clear()
 
 
+def test_a_feed_that_is_held_back_keeps_no_other_waiting_and_is_told(chain, dags, calls, run_task, monkeypatch):
+    import sys
+
+    from lakehouse.errors import EngineError, GateFailed
+
+    def fails(error):
+        def build(_):
+            raise error
+
+        return build
+
+    monkeypatch.setattr(sys.modules["spark_jobs.bronze"], "build", fails(GateFailed("courts__case: 3 of 4 rows")))
+    built = run_task("build_bronze", "build", "2024-01-01", events=[announced(3, chain.warehouse())]).result
+    assert built["through"] == 3 and "courts__case" in built["held_back"]
+    with pytest.raises(GateFailed, match="courts__case"):
+        run_task("build_bronze", "tell_held_back", "2024-01-01")
+    assert dags["build_bronze"].get_task("tell_held_back").upstream_task_ids == {"build", "gate"}
+    monkeypatch.setattr(sys.modules["spark_jobs.bronze"], "build", fails(EngineError("engine away")))
+    with pytest.raises(EngineError):
+        run_task("build_bronze", "build", "2024-01-01")
+
+
 def test_the_announcement_names_the_newest_batch_and_its_tables(chain, calls, run_task):
     run = run_task("build_bronze", "gate", "2024-01-01")
     assert run.outlets[chain.BRONZE].extra == {"through": 7, "warehouse": chain.warehouse()}

@@ -6,6 +6,7 @@ import pytest
 
 from lakehouse.errors import ConfigError
 
+UNDATED = {"approve", "tell_held_back"}  # they pass on what others found
 DATED = [
     ("ingest_file_drop", "land"),
     ("build_bronze", "build"),
@@ -32,7 +33,7 @@ def test_the_list_of_dated_tasks_is_complete(dags, families):
         (dag_id, task.task_id)
         for dag_id, dag in dags.items()
         for task in dag.tasks
-        if dag_id not in {"maintain_lakehouse", *pulled} and task.task_id != "approve"
+        if dag_id not in {"maintain_lakehouse", *pulled} and task.task_id not in UNDATED
     ]
     assert sorted(found) == sorted(DATED)
 

@@ -134,7 +134,7 @@ def test_files_import_work_inside_tasks_only(path):
             roots |= {alias.name.split(".")[0] for alias in node.names}
         if isinstance(node, ast.ImportFrom):
             roots.add(node.module.split(".")[0])
-    assert roots <= {"__future__", "datetime", "functools", "typing", "airflow", "chain"}
+    assert roots <= {"__future__", "datetime", "functools", "typing", "airflow", "chain", "lakehouse"}
 
 
 def test_a_person_decides_and_is_named(dags):
