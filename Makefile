@@ -8,6 +8,8 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 INVOICES ?=
 AS_OF ?=
+FIRMS ?=
+YEARS ?=
 
 help: ## list these tasks
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -18,8 +20,9 @@ $(STAMP): requirements.lock pyproject.toml tools/setup.sh
 	@PYTHON="$(PYTHON)" tools/setup.sh
 	@touch $@
 
-demo: setup ## run the whole job; INVOICES=folder takes real invoice files, AS_OF=date their delivery date
-	@$(BIN)/vinelake demo run $(if $(INVOICES),--invoices "$(INVOICES)") $(if $(AS_OF),--as-of "$(AS_OF)")
+demo: setup ## the whole job on a simulated economy; FIRMS=n, YEARS=n its size; INVOICES=folder [AS_OF=date] on files
+	@$(BIN)/vinelake demo run $(if $(INVOICES),--invoices "$(INVOICES)") $(if $(AS_OF),--as-of "$(AS_OF)") \
+		$(if $(FIRMS),--firms $(FIRMS)) $(if $(YEARS),--years $(YEARS))
 
 test: setup ## run all tests, in two processes: those that need the engine, and the rest
 	@$(BIN)/python -m pytest -n 2 --dist loadscope
@@ -35,7 +38,7 @@ lint: setup ## style and import rules
 up: setup ## start the local services
 	@$(BIN)/vinelake up
 
-down: ## stop the local services that were started here
+down: ## stop the local services that were started here, and the source systems that a demo started
 	@if [ -x $(BIN)/vinelake ]; then $(BIN)/vinelake down; else echo "  nothing was running"; fi
 
 status: setup ## show what runs, where it answers, where its log is

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from lakehouse.cli import (
+    backfill,
     batches,
     consents,
     contracts,
@@ -68,7 +69,9 @@ for command in (
     batches.ingest,
     batches.batch,
     batches.quarantine,
+    backfill.backfill,
     freshness.freshness,
+    freshness.outages,
     runs.runs,
     runs.maintain,
     contracts.contract,

@@ -1,4 +1,4 @@
-"""`vinelake freshness`: how old every feed is, and what that does to scores."""
+"""`vinelake freshness` and `vinelake outages`: how old every feed is, and what became of outages and changes."""
 
 from __future__ import annotations
 
@@ -39,3 +39,20 @@ def freshness(as_of: datetime | None, only_stale: bool, as_json: bool) -> None:
     show(columns, rows, as_json, title=f"feeds on {day}")
     if any(f.is_breached for f in found):
         raise SystemExit(1)
+
+
+@click.command()
+@click.option("--markdown", is_flag=True, help="Print the report as Markdown.")
+@json_option
+def outages(markdown: bool, as_json: bool) -> None:
+    """Every outage and schema change that pulls met, with how it ended; writes the page as well."""
+    from spark_jobs import outages_report as report
+
+    gone, changed = report.outages(), report.changes()
+    if markdown:
+        click.echo(report.markdown(gone, changed), nl=False)
+        return
+    show(report.OUTAGE_COLUMNS, map(report.outage_row, gone), as_json, title="outages")
+    show(report.CHANGE_COLUMNS, map(report.change_row, changed), as_json, title="schema changes")
+    if not as_json:
+        click.echo(f"page: {report.write_page()}")

@@ -5,6 +5,8 @@ The systems are programs of their own and are spoken to as any client would; the
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -12,8 +14,10 @@ from rich.console import Console
 from lakehouse.demo import place, steps
 from lakehouse.demo.watch import Route
 from lakehouse.errors import ConfigError
-from lakehouse.services import source_world
+from lakehouse.services import airflow, source_world
 from lakehouse.services.source_world import World
+
+HISTORY = partial(Route, goes_on=("build_bronze",))
 
 
 def world(firms: int | None, years: int | None) -> World:
@@ -62,11 +66,30 @@ def advance(console: Console, days: int, ask: bool) -> bool:
 
 
 def _day(console: Console, systems: dict[str, Any], phases: steps.Phases, ask: bool) -> bool:
-    """Pulls the systems' today and follows it to the scores."""
+    """Pulls the systems' today and follows it to the scores.
+
+    The first time, history up to the day before comes in by itself, up to bronze: the applications in it hold the
+    consents without which the credit bureau may not be asked about anybody.
+    """
     source_world.write_connections()
+    today = date.fromisoformat(str(systems["today"]))
+    if not _has_history(str(today)):
+        with steps.phase(phases, "history"):
+            steps.follow(console, str(today - timedelta(days=1)), HISTORY(steps.pulled()), ask, prepare=_hold_silver)
     with steps.phase(phases, "chain"):
-        watch = steps.follow(console, str(systems["today"]), Route(steps.pulled()), ask)
+        watch = steps.follow(console, str(today), Route(steps.pulled()), ask)
     return steps.finish(console, watch, phases, systems["addresses"])
+
+
+def _has_history(today: str) -> bool:
+    """Whether bronze was built of an earlier day."""
+    earlier = (run for run in airflow.client().runs("build_bronze") if (run.get("partition_key") or today) < today)
+    return any(run["state"] == "success" for run in earlier)
+
+
+def _hold_silver() -> None:
+    """Keeps silver from being built of the history alone; following the day itself lets it go on."""
+    airflow.client().pause("build_silver")
 
 
 def _told(console: Console, line: str) -> None:

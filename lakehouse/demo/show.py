@@ -58,10 +58,15 @@ class Progress:
 
 
 def summary(console: Console, facts: dict[str, Any]) -> None:
-    """The whole summary of a drop."""
+    """The whole summary of a day: what was pulled, or the drop that was received."""
     console.print()
-    console.rule(f"[bold]drop of {facts['partition']}", align="left")
-    _rows(console, facts["rows"])
+    if facts["sources"]:
+        console.rule(f"[bold]pulled up to {facts['partition']}", align="left")
+        _sources(console, facts["sources"])
+        _reasons(console, facts["rows"])
+    else:
+        console.rule(f"[bold]drop of {facts['partition']}", align="left")
+        _rows(console, facts["rows"])
     _gates(console, facts["gates"])
     _features(console, facts["features"])
     _model(console, facts["model"])
@@ -85,6 +90,24 @@ def _rows(console: Console, batches: list[dict[str, Any]]) -> None:
     if len(lines) > 1:
         lines.append(["all", *(sum(b[name] for b in batches) for name in names)])
     _table(console, "Rows", ["feed", "in", "accepted", "duplicate", "quarantined"], lines)
+    _reasons(console, batches)
+
+
+def _sources(console: Console, sources: list[dict[str, Any]]) -> None:
+    names = ("feeds", "rows_in", "rows_today", "rows_duplicate", "rows_quarantined")
+    lines = [[s["department"], *(s[name] for name in names), _age(s)] for s in sources]
+    lines.append(["all", *(sum(s[name] for s in sources) for name in names), ""])
+    columns = ["source", "feeds", "rows", "of these today", "duplicate", "quarantined", "days since a whole pull"]
+    _table(console, "Sources", columns, lines)
+
+
+def _age(source: dict[str, Any]) -> str:
+    if source["breached"]:
+        return f"{'never' if source['stale_days'] is None else source['stale_days']}, too old"
+    return "" if source["stale_days"] is None else str(source["stale_days"])
+
+
+def _reasons(console: Console, batches: list[dict[str, Any]]) -> None:
     reasons = [(b["contract"], code, rows) for b in batches for code, rows in sorted(b["reasons"].items())]
     if reasons:
         _table(console, "Quarantined because", ["feed", "reason", "rows"], reasons)

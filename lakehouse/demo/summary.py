@@ -7,7 +7,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from lakehouse import engine, tables
+from lakehouse import engine, families, tables
 from lakehouse.errors import ConfigError
 from lakehouse.settings import get_settings
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MODEL = "enterprise_scorecard"
 FEATURES, SCORES = "gold.enterprise_features", "gold.enterprise_score"
+FRESHNESS = "gold.source_freshness"
 # Columns of the feature table that describe the row rather than the enterprise.
 NOT_FEATURES = {"enterprise_id", "as_of", "known_at_is_assumed", "history_months"}
 
@@ -28,6 +29,7 @@ def collect(partition: str | None = None) -> dict[str, Any]:
         facts = {
             "partition": partition,
             "rows": _rows(spark, partition),
+            "sources": _sources(spark, partition),
             "gates": _gates(spark, partition),
             "features": _features(spark),
             "portfolio": _portfolio(spark, partition),
@@ -67,6 +69,50 @@ def _rows(spark: SparkSession, partition: str) -> list[dict[str, Any]]:
         for code, rows in (batch["reasons"] or {}).items():
             total["reasons"][code] = total["reasons"].get(code, 0) + rows
     return [found[name] for name in sorted(found)]
+
+
+def _sources(spark: SparkSession, partition: str) -> list[dict[str, Any]]:
+    """Per department that is pulled: feeds, rows in all, of these on the day, what became of them, and its age.
+
+    `stale_days` is the age of its oldest feed on the day, `breached` how many feeds are older than allowed.
+    """
+    booked = _ledger(
+        spark,
+        "batch",
+        f"SELECT contract, sum(rows_in) AS rows_in, sum(if(partition = '{partition}', rows_in, 0)) AS rows_today, "
+        "sum(rows_duplicate) AS rows_duplicate, sum(rows_quarantined) AS rows_quarantined, sum(bytes) AS bytes "
+        f"FROM {{}} WHERE partition <= '{partition}' GROUP BY contract",
+    )
+    by_contract = {row["contract"]: row for row in booked}
+    ages = _ages(spark, partition)
+    found = []
+    for family in families.families(families.outlines(get_settings().contracts_dir)):
+        for name, feeds in family.departments.items():
+            rows = [by_contract[f.contract] for f in feeds if f.contract in by_contract]
+            aged = [ages[f.contract] for f in feeds if f.contract in ages]
+            if rows or aged:
+                found.append(_source(name, len(feeds), rows, aged))
+    return found
+
+
+def _source(name: str, feeds: int, rows: list[dict[str, Any]], aged: list[dict[str, Any]]) -> dict[str, Any]:
+    counted = ("rows_in", "rows_today", "rows_duplicate", "rows_quarantined", "bytes")
+    days = [row["stale_days"] for row in aged if row["stale_days"] is not None]
+    return {
+        "department": name.replace("__", " ▸ "),
+        "feeds": feeds,
+        **{column: sum(int(row[column] or 0) for row in rows) for column in counted},
+        "stale_days": max(days, default=None),
+        "breached": sum(row["is_breached"] for row in aged),
+    }
+
+
+def _ages(spark: SparkSession, partition: str) -> dict[str, dict[str, Any]]:
+    """The day's row of `gold.source_freshness` by contract; none where no feed is pulled."""
+    if not tables.is_published(spark, FRESHNESS):
+        return {}
+    rows = tables.read(spark, FRESHNESS).where(f"as_of = date'{partition}'").collect()
+    return {row["contract"]: row.asDict() for row in rows}
 
 
 def _gates(spark: SparkSession, partition: str) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 class World:
     """A simulated economy: how many firms on its first day, for how many years, from which seed."""
 
-    firms: int = 1000
+    firms: int = 600
     years: int = 3
     seed: int = 1
 
