@@ -475,11 +475,11 @@ def _check_variants(fault: Faults, contract: Contract) -> None:
         if column.is_personal and not contract.feed:
             fault.stop("only a pulled feed is sealed before landing", at, "give the contract a feed")
         for name in column.impersonal_where:
-            if name not in names or not column.is_personal:
+            if name not in names or not column.is_personal or contract.column(name).is_personal:
                 fault.stop(
-                    f"impersonalWhere reads {name!r}",
+                    f"impersonalWhere cannot read {name!r}",
                     at,
-                    f"use one of {', '.join(names)}, on a column classed personal",
+                    f"on a personal column, use one of {', '.join(names)} that is none",
                 )
         if column.group_separator is not None and column.group_separator not in (",", " ", "'", "_"):
             fault.stop(f"groupSeparator {column.group_separator!r} is not one", at, "a comma, blank, apostrophe or _")

@@ -54,7 +54,7 @@ def _head(
     entity = contract_id.split("__")[-1]
     lines = [
         "# yaml-language-server: the Open Data Contract Standard, version 3.2",
-        f"# Drafted from {len(sample.records):,} records; {TODO} marks what a sample cannot tell.",
+        f"# Drafted from {len(sample.records):,} records; complete what is marked, then `vinelake contract check`.",
         "apiVersion: v3.2.0",
         "kind: DataContract",
         f"id: {contract_id}",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 from typing import TextIO
 
@@ -32,7 +33,8 @@ def seal_rows(source: TextIO, target: TextIO, delimiter: str, plan: Plan, seal: 
         )
     target.write(head)
     rules = [(i, plan.rules.get(n, plan.unknown)) for i, n in enumerate(names) if n not in plan.clear]
-    subjects = {rule: _position(names, rule) for _, rule in rules}
+    subjects = {rule: _position(names, rule.subject) for _, rule in rules}
+    judges = {path: _position(names, path) for _, rule in rules for path, _ in rule.exempt}
     while lines := list(islice(source, CHUNK)):
         rows: list[list[str]] = []
         places: list[tuple[list[str], int]] = []
@@ -46,7 +48,8 @@ def seal_rows(source: TextIO, target: TextIO, delimiter: str, plan: Plan, seal: 
                 items.append(Item(UNPARSED_RULE.kind, body, UNPARSED_RULE.kind, body))
             elif body.strip():
                 for position, rule in rules:
-                    if (value := cells.value(row[position])).strip():
+                    value = cells.value(row[position])
+                    if value.strip() and not (rule.exempt and rule.spares(partial(_told, cells, row, judges))):
                         places.append((row, position))
                         items.append(_item(cells, row, rule, value, subjects[rule]))
             rows.append(row if body.strip() else [body])
@@ -57,9 +60,14 @@ def seal_rows(source: TextIO, target: TextIO, delimiter: str, plan: Plan, seal: 
         )
 
 
-def _position(names: Sequence[str], rule: Rule) -> int | None:
-    name = ".".join(rule.subject)
+def _position(names: Sequence[str], path: tuple[str, ...]) -> int | None:
+    name = ".".join(path)
     return names.index(name) if name in names else None
+
+
+def _told(cells: _Cells, row: Sequence[str], positions: dict, path: tuple[str, ...]) -> str | None:
+    position = positions[path]
+    return None if position is None else cells.value(row[position])
 
 
 def _item(cells: _Cells, row: Sequence[str], rule: Rule, value: str, position: int | None) -> Item:

@@ -147,6 +147,8 @@ class _Slots:
         text = _text(raw)
         if text is None or text.isspace() or not text:
             return
+        if rule.exempt and rule.spares(lambda path: _at(record, path)):
+            return
         subject = _at(record, rule.subject)
         if subject is None or subject.isspace() or not subject:
             self._add(container, name, Item(rule.kind, text, rule.kind, text))  # the value stands for its person

@@ -77,10 +77,11 @@ class _Columns:
 
     def _sealed(self, array: pa.Array, rule: Rule) -> pa.Array:
         values = [_text(value) for value in array.to_pylist()]
-        persons = self._persons(rule.subject, len(values))
+        persons = self._texts(rule.subject, len(values))
+        judges = {path: self._texts(path, len(values)) for path, _ in rule.exempt}
         items, places = [], []
         for place, (value, person) in enumerate(zip(values, persons, strict=True)):
-            if value is None or not value.strip():
+            if value is None or not value.strip() or rule.spares(lambda path, place=place: judges[path][place]):
                 continue
             places.append(place)
             named = person is not None and person.strip()
@@ -92,7 +93,7 @@ class _Columns:
             sealed[place] = text
         return pa.array(sealed, pa.string())
 
-    def _persons(self, path: tuple[str, ...], rows: int) -> list[str | None]:
+    def _texts(self, path: tuple[str, ...], rows: int) -> list[str | None]:
         array = self._columns.get(".".join(path))
         if array is None:
             array = self._columns.get(path[0]) if path else None

@@ -6,6 +6,7 @@ to be harmless (a column that is not personal, the feed's option `ignore`, what 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -23,12 +24,18 @@ ADDED = frozenset(
 class Rule:
     """How a field is sealed: the kind of its token, and where in the record its person is identified.
 
-    `subject` is the path of the identifying field, `subject_kind` what kind of identifier it is.
+    `subject` is the path of the identifying field, `subject_kind` what kind of identifier it is. `exempt`: fields by
+    path, and what they say where the value is no natural person's.
     """
 
     kind: str
     subject: tuple[str, ...]
     subject_kind: str
+    exempt: tuple[tuple[tuple[str, ...], frozenset[str]], ...] = ()
+
+    def spares(self, told: Callable[[tuple[str, ...]], str | None]) -> bool:
+        """Whether a record, asked for fields by path, says that the value is no natural person's. Silence seals."""
+        return bool(self.exempt) and all((told(path) or "").strip() in values for path, values in self.exempt)
 
 
 @dataclass
@@ -89,7 +96,16 @@ def kind(column: Column) -> str:
 
 def _rule(contract: Contract, column: Column) -> Rule:
     subject = contract.column(column.data_subject or contract.subject)
-    return Rule(kind(column), _path(subject), _identifier(contract, subject))
+    exempt = tuple(
+        (_path(contract.column(name)), _sent(contract, name, v)) for name, v in column.impersonal_where.items()
+    )
+    return Rule(kind(column), _path(subject), _identifier(contract, subject), exempt)
+
+
+def _sent(contract: Contract, name: str, values: Iterable[str]) -> frozenset[str]:
+    """How a source sends the values of a column."""
+    codes = contract.column(name).codes
+    return frozenset(code for code, value in codes.items() if value in values) if codes else frozenset(values)
 
 
 def _identifier(contract: Contract, column: Column) -> str:
