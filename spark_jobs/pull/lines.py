@@ -62,13 +62,14 @@ def json_object(value: bytes, reserved: Collection[str]) -> tuple[str, dict[str,
     """
     try:
         text = value.decode("utf-8")
-        found = json.loads(text, parse_constant=_refuse)
+        found = _DECODER.decode(text)
         if not isinstance(found, dict) or any(name in found for name in reserved):
             return None
         "".join(found).encode("utf-8")  # half of a surrogate pair names no field
     except (ValueError, RecursionError):
         return None
-    return text.strip(" \t\r\n").translate(BREAKS), found
+    text = text.strip(" \t\r\n")
+    return (text.translate(BREAKS) if "\n" in text or "\r" in text else text), found
 
 
 def joined(ours: Mapping[str, Any], sent: tuple[str, dict[str, Any]]) -> bytes:
@@ -79,8 +80,12 @@ def joined(ours: Mapping[str, Any], sent: tuple[str, dict[str, Any]]) -> bytes:
 
 def plain(members: Mapping[str, Any]) -> bytes:
     """A line of JSON."""
-    return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    return _ENCODER.encode(members).encode("utf-8")
 
 
 def _refuse(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))

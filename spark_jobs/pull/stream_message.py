@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -22,7 +22,6 @@ from spark_jobs.pull.lines import joined, json_object, plain
 OWN = ("_key", "_partition", "_offset", "_received_at")
 RAW = ("_raw", "_raw_base64")
 FIRST_VERSION = 1
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,10 @@ def _text(key: bytes | None) -> str | None:
 def _time(milliseconds: int) -> str | None:
     if milliseconds < 0:
         return None
-    return (EPOCH + timedelta(milliseconds=milliseconds)).astimezone(_zone()).isoformat(timespec="milliseconds")
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, _zone()).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError):  # no year of any calendar
+        return None
 
 
 @lru_cache(maxsize=1)

@@ -108,6 +108,20 @@ def test_a_version_that_is_none_counts_as_the_first(stated: str, version: int) -
     assert line_of(Sent(sent), "schema_version").version == 1
 
 
+@pytest.mark.parametrize(
+    ("milliseconds", "shown"),
+    [
+        (-1, None),
+        (0, "1970-01-01T08:00:00.000+08:00"),
+        (1_600_000_000_999, "2020-09-13T20:26:40.999+08:00"),
+        (1 << 62, None),
+    ],
+)
+def test_a_time_is_shown_in_china_to_the_millisecond(milliseconds: int, shown: str | None) -> None:
+    line = line_of(Sent(b"{}", milliseconds=milliseconds), "schema_version").text
+    assert json.loads(line)["_received_at"] == shown
+
+
 @given(st.dictionaries(NAMES, JSON, max_size=5), st.sampled_from([None, 2]), st.booleans())
 def test_any_object_comes_back_with_the_same_members(sent: dict, indent: int | None, is_ascii: bool) -> None:
     found = parsed(json.dumps(sent, indent=indent, ensure_ascii=is_ascii).encode("utf-8"))
