@@ -149,6 +149,30 @@ def test_records_of_every_contract_keep_all_but_what_is_personal(settings: Setti
             assert got == value
 
 
+SHAREHOLDERS = [  # who holds shares, and whether the record says that it is no person
+    ({"gdlx": "1", "gdmc": "杭州示例有限公司", "gdzjhm": "91330106MA2K00001X"}, True),
+    ({"gdlx": "2", "gdmc": "张三", "gdzjhm": "330106197001010011"}, False),
+    ({"gdlx": "9", "gdmc": "李四", "gdzjhm": "330106197001010022"}, False),
+    ({"gdlx": None, "gdmc": "李四", "gdzjhm": "330106197001010022"}, False),
+]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_what_a_record_says_is_no_persons_stays(settings: Settings, form: str) -> None:
+    contract = contracts.load(PROJECT_DIR / "contracts" / "business_registry__shareholder.yaml")
+    sent = [record for record, _ in SHAREHOLDERS]
+    if form == "jsonl":
+        got = [json.loads(line) for line in seal(contract, persons.lines(sent), form).part.body.splitlines()]
+    elif form == "csv":
+        body = rows(*(",".join(v or "" for v in r.values()) for r in sent), header=",".join(sent[0]))
+        got = list(csv.DictReader(io.StringIO(seal(contract, body, form).part.body.decode())))
+    else:
+        got = pq.read_table(io.BytesIO(seal(contract, parquet(pa.Table.from_pylist(sent)), form).part.body)).to_pylist()
+    for one, (other, stays) in zip(got, SHAREHOLDERS, strict=True):
+        for field in ("gdmc", "gdzjhm"):
+            assert one[field] == other[field] if stays else opened(one[field]) == other[field]
+
+
 POISON = ["张三 {not json", '["张三"]', '"张三"', '{"name":"张三"', '{"name":NaN,"x":"张三"}', "\ufeff{}张三"]
 
 
