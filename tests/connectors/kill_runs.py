@@ -147,7 +147,7 @@ def _records(path: Path, form: str, where: str | None) -> Iterator[Any]:
     else:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         if form == "jsonl":
-            yield from (json.loads(line) for line in content.decode("utf-8").splitlines() if line.strip())
+            yield from (json.loads(line) for line in content.split(b"\n") if line.strip())
             return
         document = json.loads(content)
         for step in where.split(".") if where else ():

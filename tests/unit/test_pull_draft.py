@@ -301,3 +301,11 @@ def test_the_others_of_a_department_are_pulled_though_one_fails(scripted: Script
     with pytest.raises(SourceError, match="nonsense"):
         runner.pull_department(DAY, "made_up")
     assert {a.outcome for c in ("made_up__thing", "made_up__other") for a in ledger.attempts(c)} == {ledger.REFUSED}
+
+
+def test_a_draft_is_gone_on_with_whatever_its_fields_are_called(scripted: Scripted, contract: Contract) -> None:
+    sound = scripted.pages[1]
+    scripted.pages = [[{"id": "1", "name": "n", "na\u2028me\x85": "n"}], SourceUnavailable("away")]
+    assert runner.pull(DAY, contract).error is not None
+    scripted.pages[1] = sound
+    assert runner.pull(DAY, contract).records == 4
