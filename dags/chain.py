@@ -7,7 +7,7 @@ date, and their `run_after` is the wall clock, so neither says which drop a run 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -204,7 +204,6 @@ def run_pull(connection: str, task: str, asset: Asset) -> dict[str, Any]:
     from spark_jobs.pull import runner
 
     context = get_current_context()
-    skip_if_not_due(context)
     date, here = drop_date(context), configured()
     if connection not in here:
         raise AirflowSkipException(f"no connection {connection!r} in {get_settings().connections_file}")
@@ -221,7 +220,6 @@ def pulls_ended(connection: str, tasks: dict[str, str], asset: Asset) -> dict[st
     lakehouse has not got is told as well, so that the others need not wait for it.
     """
     context = get_current_context()
-    skip_if_not_due(context)
     drop_date(context)
     pull, records, failed = context["ti"].xcom_pull, 0, {}
     for department, task in tasks.items() if connection in configured() else ():
@@ -249,14 +247,14 @@ def purposes_of_enquiries() -> list[str]:
     return sorted({str(feed.options["purpose"]) for feed in asked if feed.connection in here})
 
 
-def skip_if_not_due(context: dict[str, Any]) -> None:
-    """Ends a scheduled task as skipped where the calendar asks for nothing: no source, or simulated ones only.
+def last_day_of_clock() -> datetime | None:
+    """Until when a DAG that pulls is started by the clock: None for ever, long past where there is nothing to ask.
 
-    A simulated world's calendar is not ours: its days are pulled by hand or by a backfill.
+    A simulated world's calendar is not ours: its days are pulled by hand or by a backfill. What a DAG consists of
+    follows from the contracts alone; whether the clock starts it follows from the connections file.
     """
-    real = [c for c in configured().values() if not c.settings.get("simulated")]
-    if context["dag_run"].run_type == "scheduled" and not real:
-        raise AirflowSkipException("this lakehouse is connected to no source whose calendar is ours")
+    real = any(not connection.settings.get("simulated") for connection in configured().values())
+    return None if real else datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def last_landed() -> int:

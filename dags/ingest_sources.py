@@ -64,6 +64,7 @@ def ingest(family: Any) -> DAG:
         dag_id=f"ingest_{family.connection}",
         description=f"{family.connection}: every department's news → landing",
         schedule=CronPartitionTimetable("0 6 * * *", timezone=chain.business_timezone(), key_format="%Y-%m-%d"),
+        end_date=chain.last_day_of_clock(),
         catchup=False,
         max_active_runs=1,
         default_args=chain.pull_args(),

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 from lakehouse.errors import ServiceError
 
 SETTLE_SECONDS = 4
+READ_ATTEMPTS, READ_PAUSE_SECONDS = 3, 2
 FINISHED = frozenset({"success", "failed"})
 
 
@@ -59,12 +60,23 @@ class AirflowApi:
                 login = {"username": self.user, "password": self._password}
                 self._token = call("POST", f"{self.base_url}/auth/token", login)["access_token"]
             try:
-                return call(method, url, body, self._token)
+                return self._call(method, url, body)
             except ServiceError as error:
                 if getattr(error, "status", 0) != 401 or attempt == 2:
                     raise
                 self._token = None
         raise AssertionError("unreachable")
+
+    def _call(self, method: str, url: str, body: dict | None) -> dict[str, Any]:
+        """One request; a question that a busy server was too slow to answer is put again."""
+        for _ in range(READ_ATTEMPTS - 1 if method == "GET" else 0):
+            try:
+                return call(method, url, body, self._token)
+            except ServiceError as error:
+                if getattr(error, "status", 0) != 0:
+                    raise
+                time.sleep(READ_PAUSE_SECONDS)
+        return call(method, url, body, self._token)
 
     # DAGs
 

@@ -154,17 +154,12 @@ def test_consents_are_noted_for_what_bureaus_are_asked_and_only_where_they_are(c
         run_task("build_bronze", "note_consents", "2020-03-01")
 
 
-def test_the_clock_does_not_pull_a_simulated_world(calls, run_task, connected, government):
-    from airflow.sdk.exceptions import AirflowSkipException
-
+def test_the_clock_pulls_where_a_source_has_our_calendar_and_leaves_a_simulated_world_alone(chain, connected):
+    assert chain.last_day_of_clock() is None
     connected(simulated=True)
-    _, department = first(government)
-    for task_id in (f"pull_{department}", "announce"):
-        with pytest.raises(AirflowSkipException, match="calendar"):
-            run_task("ingest_government", task_id, "2026-03-01", run_type="scheduled")
-    assert calls == []
-    run_task("ingest_government", f"pull_{department}", "2020-03-01", run_type="backfill")
-    assert len(calls) == 1
+    assert chain.last_day_of_clock().year == 2000
+    connected(none=True)
+    assert chain.last_day_of_clock().year == 2000
 
 
 def test_a_failed_task_is_told_to_whoever_is_to_know(chain, dags, monkeypatch):
