@@ -4,50 +4,58 @@ Sound rows go to `bronze.<contract>` with a disposition: `accepted` (new, or a n
 `duplicate` (the same content again, within the batch or as last delivered). All others go to
 `quarantine.record` with their reasons and raw values. For every batch, rows in = accepted + quarantined +
 duplicates, asserted and stored in `control.batch`.
+
+Sound rows are written in one pass; what became of a batch is then counted in the table. Only files that miss rows there
+are read again, for those that are held.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from lakehouse import contracts, engine, ledger, tables
 from lakehouse.contracts import Contract
-from lakehouse.errors import GateFailed, IntegrityError
+from lakehouse.errors import ContractError, GateFailed, IntegrityError, VinelakeError
 from lakehouse.settings import get_settings
-from lakehouse.time import business_midnight
-from spark_jobs import landing, row_rules
+from spark_jobs import bronze_files, bronze_rows, landing
+from spark_jobs.bronze_rows import Delivery
+from spark_jobs.landing_files import ReceivedFile
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 QUARANTINE = "quarantine.record"
-ONE_SPLIT_PER_FILE = str(1 << 40)
+RANKED_UP_TO = 200_000  # rows: for so few a query of its own takes longer than the sort
+SCHEMA_CHANGED = "schema_changed:"
+# By these files are skipped; keys, digests and tokens must not stand in a table's log.
+STATISTICS = ("received_on", "batch_id", "batch_sequence", "known_at")
 
 
 def build(partition: str) -> dict[str, Any]:
-    """Parses every landed batch that is not in the batch ledger yet, in order of arrival.
+    """Parses every landed batch that is not published yet, in order of arrival.
 
-    Returns rows per contract; the tables are written aside and still have to pass their gate.
+    A batch that breaks its contract too often holds back its own feed: the others are built and booked first, then the
+    error is raised. Returns batches and rows; the tables are written aside and still have to pass their gate.
     """
     known = contracts.load_all(get_settings().contracts_dir)
     with engine.session("bronze") as spark, ledger.run(spark, "bronze", partition) as run:
-        accounts, begun = [], set()
-        for batch in pending(spark):
-            contract = known[batch.contract]
-            for table in {contract.bronze_table, QUARANTINE} - begun:
-                tables.begin_build(spark, table)
-                begun.add(table)
-            accounts.append(build_batch(spark, batch, contract))
+        waiting = pending(spark)
+        accounts, held = _build_all(spark, waiting, known)
+        ledger.forget_batches(spark, {b.batch_id for b in waiting} - {a.batch_id for a in accounts})
         ledger.record_batches(spark, accounts, run.run_id)
-        run.details.update({a.contract: a.rows_accepted for a in accounts})
+        for account in accounts:
+            run.details[account.contract] = run.details.get(account.contract, 0) + account.rows_accepted
+        if held:
+            run.details["held_back"] = sorted(held)
+            raise _together(held)
         return {"batches": len(accounts), "rows_in": sum(a.rows_in for a in accounts)}
 
 
 def pending(spark: SparkSession) -> list[landing.Batch]:
     """Landed batches whose rows have not been published (or rejected as a whole) yet."""
-    closed = published_batches(spark) | closed_batches(spark)
+    closed = tables.published_batches(spark) | closed_batches(spark)
     return [batch for batch in landing.landed() if batch.batch_id not in closed]
 
 
@@ -58,171 +66,145 @@ def closed_batches(spark: SparkSession) -> set[str]:
     return {row[0] for row in rows}
 
 
-def published_batches(spark: SparkSession) -> set[str]:
-    """The ids of batches that readers can see, from the published tables themselves."""
-    seen: set[str] = set()
-    manifest = tables.current_manifest(spark)
-    for table in manifest.versions:
-        if table.startswith("bronze.") or table == QUARANTINE:
-            rows = tables.read(spark, table).select("batch_id").distinct().collect()
-            seen |= {row[0] for row in rows}
-    return seen
+def _build_all(
+    spark: SparkSession, batches: Sequence[landing.Batch], known: Mapping[str, Contract]
+) -> tuple[list[ledger.BatchAccount], dict[str, VinelakeError]]:
+    """The accounts of what was built, and per contract the error that held it back."""
+    first_days: dict[str, date] = {}
+    for batch in landing.landed():
+        first_days.setdefault(batch.contract, batch.received_on)
+    accounts, begun, manifest = [], set(), tables.current_manifest(spark)
+    held: dict[str, VinelakeError] = {}
+    for batch in batches:
+        if batch.contract in held:
+            continue  # its rows are judged by those before them
+        contract = known[batch.contract]
+        for table in sorted({contract.bronze_table, QUARANTINE} - begun):
+            tables.begin_build(spark, table, manifest)
+            begun.add(table)
+        try:
+            accounts.append(build_batch(spark, batch, contract, batch.received_on == first_days[contract.id]))
+        except (GateFailed, IntegrityError, ContractError) as error:
+            held[contract.id] = error
+            for table in (contract.bronze_table, QUARANTINE):
+                tables.remove_where(spark, table, _slice(batch))
+    return accounts, held
 
 
-def build_batch(spark: SparkSession, batch: landing.Batch, contract: Contract) -> ledger.BatchAccount:
-    """Writes one batch aside and returns its account; a batch with too many bad rows stops the job."""
-    judged = _judge(spark, batch, contract).persist()
-    try:
-        account = _account(judged, batch, contract)
-        _check_quarantined_ratio(account, contract)
-        slice_ = f"batch_id = '{batch.batch_id}'"
-        if account.rows_quarantined:
-            quarantined = judged.where("disposition = 'quarantined'").selectExpr(*_quarantine_columns(contract))
-            tables.replace_where(quarantined, QUARANTINE, slice_)
-        if account.rows_accepted + account.rows_duplicate:
-            sound = judged.where("disposition <> 'quarantined'").select(*bronze_columns(contract))
-            tables.replace_where(sound, contract.bronze_table, slice_)
-        return account
-    finally:
-        judged.unpersist()
+def _together(held: Mapping[str, VinelakeError]) -> VinelakeError:
+    errors = list(held.values())
+    if len(errors) == 1:
+        return errors[0]
+    return GateFailed(
+        f"{len(errors)} feeds are held back: " + "; ".join(f"{name}: {error.what}" for name, error in held.items()),
+        where="; ".join(str(error.where) for error in errors),
+        remedy="the other feeds were built; " + str(errors[0].remedy),
+    )
+
+
+def build_batch(
+    spark: SparkSession, batch: landing.Batch, contract: Contract, is_first: bool = False
+) -> ledger.BatchAccount:
+    """Writes one batch aside and returns its account; a batch with too many bad rows is an error.
+
+    `is_first`: it is a pulled feed's history, received on the day of its first batch.
+    """
+    files = bronze_files.record_files(batch)
+    if not files:
+        return _account(batch, contract, {}, _Held())
+    delivery = Delivery(batch, contract, is_first)
+    # Sorting a large batch costs more than all else. A source that gives each record once is taken at its word, and
+    # checked in the table afterwards; only if it broke that, the batch is written again.
+    ranked = delivery.repeats_are_expected or sum(f.data_lines for f in files) <= RANKED_UP_TO
+    _write_sound(spark, delivery, files, ranked)
+    if not ranked and _has_copies(spark, delivery):
+        _write_sound(spark, delivery, files, ranked=True)
+    sound = _count_sound(spark, delivery)
+    short = {f.name for f in files if sound.get(f.name, {"n": 0})["n"] != f.data_lines}
+    held = _hold(spark, delivery, short) if short else _Held()
+    return _account(batch, contract, sound, held)
 
 
 def bronze_columns(contract: Contract) -> list[str]:
     """The columns of a bronze table: the contract's, then where the row came from and when it was known."""
-    return [c.name for c in contract.columns] + [
-        "record_key",
-        "record_hash",
-        "disposition",
-        "known_at",
-        "known_at_is_assumed",
-        "received_on",
-        "batch_id",
-        "batch_sequence",
-        "source_file",
-        "row_number",
-    ]
+    return bronze_rows.columns(contract)
 
 
-def _judge(spark: SparkSession, batch: landing.Batch, contract: Contract) -> DataFrame:
-    """Every row of the batch with its typed columns, reasons, keys, known_at and disposition."""
-    ruled = row_rules.apply(_read_files(spark, batch, contract), contract, batch.received_on)
-    keyed = ruled.selectExpr(
-        "*",
-        f"{_digest(contract.keys)} AS record_key",
-        f"{_digest(c.name for c in contract.columns)} AS record_hash",
-        f"'{batch.batch_id}' AS batch_id",
-        f"{batch.sequence}L AS batch_sequence",
-        f"date'{batch.received_on}' AS received_on",
-    )
-    first = "size(reasons) = 0 AS is_sound"
-    rank = "row_number() OVER (PARTITION BY size(reasons), record_hash ORDER BY source_file, row_number)"
-    ranked = keyed.selectExpr("*", first, f"{rank} AS copy")
-    earlier = _earlier(spark, contract)
-    if earlier is None:
-        joined = ranked.selectExpr("*", "false AS was_delivered", "true AS is_first_delivery")
-    else:
-        delivered, subjects = earlier
-        joined = (
-            ranked.join(delivered, ["record_key", "record_hash"], "left")
-            .join(subjects, contract.subject, "left")
-            .selectExpr("*", "last_seen IS NOT NULL AS was_delivered", "subject_seen IS NULL AS is_first_delivery")
-        )
-    return joined.selectExpr(
-        "*",
-        "CASE WHEN NOT is_sound THEN 'quarantined' WHEN copy > 1 OR was_delivered THEN 'duplicate' "
-        "ELSE 'accepted' END AS disposition",
-        *_known_at(contract, batch),
-    )
+def _slice(batch: landing.Batch) -> str:
+    return f"batch_id = '{batch.batch_id}'"
 
 
-def _read_files(spark: SparkSession, batch: landing.Batch, contract: Contract) -> DataFrame:
-    """The batch's files as text columns with file name and 1-based record number (header not counted)."""
-    # One partition per file makes the running id within a partition the record's number in its file.
-    spark.conf.set("spark.sql.files.maxPartitionBytes", ONE_SPLIT_PER_FILE)
-    spark.conf.set("spark.sql.files.openCostInBytes", ONE_SPLIT_PER_FILE)
-    by_header: dict[tuple[str, ...], list[str]] = {}
-    for file in batch.files:
-        # Spark takes a path for a pattern: a name such as `invoices[1].csv` has to be escaped.
-        path = re.sub(r"([\\*?\[\]{}])", r"\\\1", str(batch.folder / file.name))
-        by_header.setdefault(file.header, []).append(path)
-    frames = []
-    for header, paths in by_header.items():
-        frame = (
-            spark.read.schema(row_rules.raw_schema(contract, header))
-            .option("header", True)
-            .option("enforceSchema", True)
-            .option("encoding", contract.encoding)
-            .option("escape", '"')  # a quote within quotes is doubled (RFC 4180); a backslash is a letter
-            .option("columnNameOfCorruptRecord", row_rules.CORRUPT)
-            .csv(paths)
-        )
-        wanted = [f"`{row_rules.RAW}{c.name}`" for c in contract.columns]
-        frames.append(
-            frame.selectExpr(
-                *wanted,
-                f"`{row_rules.CORRUPT}`",
-                # Spark writes the name as in an address, with %20 for a space; `+` stands for itself.
-                "url_decode(replace(_metadata.file_name, '+', '%2B')) AS source_file",
-                f"monotonically_increasing_id() % {1 << 33}L + 1 AS row_number",
-            )
-        )
-    union = frames[0]
-    for frame in frames[1:]:
-        union = union.unionByName(frame)
-    return union
+def _write_sound(spark: SparkSession, delivery: Delivery, files: Collection[ReceivedFile], ranked: bool) -> None:
+    sound = bronze_rows.sound(spark, delivery, files, ranked)
+    number = bronze_files.pieces(files)
+    if number:
+        sound = sound.coalesce(number)
+    tables.replace_where(sound, delivery.contract.bronze_table, _slice(delivery.batch), STATISTICS)
 
 
-def _digest(columns: Iterable[str]) -> str:
-    cells = ", ".join(f"coalesce(cast(`{c}` AS string), '\\u0000')" for c in columns)
-    return f"sha2(concat_ws('\\u001f', {cells}), 256)"
+def _written(spark: SparkSession, delivery: Delivery) -> DataFrame:
+    return spark.table(tables.build_name(delivery.contract.bronze_table)).where(_slice(delivery.batch))
 
 
-def _earlier(spark: SparkSession, contract: Contract) -> tuple[DataFrame, DataFrame] | None:
-    """(record contents as last delivered, subjects delivered before) from what is published."""
-    if not tables.is_published(spark, contract.bronze_table):
-        return None
-    seen = tables.read(spark, contract.bronze_table)
-    latest = seen.selectExpr(
-        "record_key",
-        "record_hash",
-        "batch_sequence",
-        "max(batch_sequence) OVER (PARTITION BY record_key) AS last_seen",
-    )
-    delivered = latest.where("batch_sequence = last_seen").select("record_key", "record_hash", "last_seen")
-    subjects = seen.select(contract.subject).distinct().selectExpr("*", "true AS subject_seen")
-    return delivered.distinct(), subjects
+def _has_copies(spark: SparkSession, delivery: Delivery) -> bool:
+    """Whether any content stands twice in the batch as written."""
+    contents = _written(spark, delivery).groupBy("record_hash").count()
+    return not contents.where("count > 1").limit(1).isEmpty()
 
 
-def _known_at(contract: Contract, batch: landing.Batch) -> list[str]:
-    received = f"timestamp'{business_midnight(batch.received_on).isoformat()}'"
-    rule = contract.known_at
-    if rule.history == "received":
-        return [f"{received} AS known_at", "false AS known_at_is_assumed"]
-    assumed = f"least(cast(date_add(`{rule.event_column}`, {rule.lag_days}) AS timestamp), {received})"
-    return [
-        f"CASE WHEN is_first_delivery THEN {assumed} ELSE {received} END AS known_at",
-        "is_first_delivery AS known_at_is_assumed",
-    ]
+def _count_sound(spark: SparkSession, delivery: Delivery) -> dict[str, Mapping[str, int]]:
+    """Per file: its rows in the table (`n`), those that are duplicates, and the contract's counts."""
+    from pyspark.sql import functions
+
+    counted = [f"count_if({c.condition}) AS `count_{c.name}`" for c in delivery.contract.counts]
+    measures = ["count(*) AS n", "count_if(disposition = 'duplicate') AS n_duplicate", *counted]
+    rows = _written(spark, delivery).groupBy("source_file").agg(*map(functions.expr, measures)).collect()
+    return {row["source_file"]: row.asDict() for row in rows}
 
 
-def _account(judged: DataFrame, batch: landing.Batch, contract: Contract) -> ledger.BatchAccount:
-    counts = [f"count_if({c.condition}) AS `{c.name}`" for c in contract.counts]
-    total = judged.selectExpr(
-        "count(*) AS n",
-        *(f"count_if(disposition = '{d}') AS {d}" for d in ("accepted", "quarantined", "duplicate")),
-        *counts,
-    ).collect()[0]
-    reasons = {}
-    if total["quarantined"]:
-        listed = judged.where("disposition = 'quarantined'").selectExpr("explode(reasons) AS reason")
-        reasons = {row[0]: row[1] for row in listed.groupBy("reason").count().collect()}
+class _Held:
+    """What is held of a batch: rows, those of them held for a change of schema, rows per reason and count."""
+
+    def __init__(self, rows: int = 0, changed: int = 0, reasons: Mapping = (), profile: Mapping = ()) -> None:
+        self.rows, self.changed, self.reasons, self.profile = rows, changed, dict(reasons), dict(profile)
+
+
+def _hold(spark: SparkSession, delivery: Delivery, names: Collection[str]) -> _Held:
+    """Reads files again for the rows that are not sound, and writes those into quarantine."""
+    batch, contract = delivery.batch, delivery.contract
+    broken = bronze_rows.broken(spark, delivery, bronze_files.record_files(batch, names)).persist()
+    try:
+        counted = [f"count_if({c.condition}) AS `count_{c.name}`" for c in contract.counts]
+        changed = f"count_if(exists(reasons, r -> r LIKE '{SCHEMA_CHANGED}%')) AS changed"
+        total = broken.selectExpr("count(*) AS n", changed, *counted).collect()[0].asDict()
+        reasons = broken.selectExpr("explode(reasons) AS reason").groupBy("reason").count().collect()
+        held = _Held(total["n"], total["changed"], {row[0]: row[1] for row in reasons}, total)
+        _check_quarantined_ratio(batch, contract, held)
+        if held.rows:
+            rows = broken.selectExpr(*bronze_rows.quarantine_columns(delivery))
+            statistics = ("contract", "received_on", "batch_id", "batch_sequence")
+            tables.replace_where(rows, QUARANTINE, _slice(batch), statistics)
+        return held
+    finally:
+        broken.unpersist()
+
+
+def _account(
+    batch: landing.Batch, contract: Contract, sound: Mapping[str, Mapping[str, int]], held: _Held
+) -> ledger.BatchAccount:
+    found = sum(row["n"] for row in sound.values())
+    duplicates = sum(row["n_duplicate"] for row in sound.values())
     stated = sum(f.data_lines for f in batch.files)
-    if total["n"] != stated:
+    if found + held.rows != stated:
         raise IntegrityError(
-            f"landing counted {stated:,} records, parsing found {total['n']:,}",
+            f"landing counted {stated:,} records, parsing found {found + held.rows:,}",
             where=f"batch {batch.batch_id} of {contract.id}",
             remedy="a record may hold a line break; nothing was published: ask for one record per line",
         )
+    profile = {}
+    for count in contract.counts:
+        name = f"count_{count.name}"
+        profile[count.name] = sum(row[name] for row in sound.values()) + held.profile.get(name, 0)
     return ledger.BatchAccount(
         batch_id=batch.batch_id,
         contract=contract.id,
@@ -230,38 +212,24 @@ def _account(judged: DataFrame, batch: landing.Batch, contract: Contract) -> led
         manifest_hash=batch.manifest_hash,
         files=len(batch.files),
         bytes=batch.bytes,
-        rows_in=total["n"],
-        rows_accepted=total["accepted"],
-        rows_quarantined=total["quarantined"],
-        rows_duplicate=total["duplicate"],
-        reasons=reasons,
-        profile={c.name: total[c.name] for c in contract.counts},
+        rows_in=stated,
+        rows_accepted=found - duplicates,
+        rows_quarantined=held.rows,
+        rows_duplicate=duplicates,
+        reasons=held.reasons,
+        profile=profile,
     )
 
 
-def _check_quarantined_ratio(account: ledger.BatchAccount, contract: Contract) -> None:
-    allowed = contract.max_quarantined_ratio * account.rows_in
-    if account.rows_quarantined > max(allowed, 1):
-        worst = sorted(account.reasons.items(), key=lambda item: -item[1])[:5]
+def _check_quarantined_ratio(batch: landing.Batch, contract: Contract, held: _Held) -> None:
+    """Too many rows that break the contract stop their feed; a change of schema is held by policy instead."""
+    rows_in, broken = sum(f.data_lines for f in batch.files), held.rows - held.changed
+    if broken > max(contract.max_quarantined_ratio * rows_in, 1):
+        worst = sorted(held.reasons.items(), key=lambda item: -item[1])[:5]
         raise GateFailed(
-            f"{account.rows_quarantined:,} of {account.rows_in:,} rows break the contract, more than the "
+            f"{broken:,} of {rows_in:,} rows break the contract, more than the "
             f"{contract.max_quarantined_ratio:.0%} it tolerates: " + ", ".join(f"{r} {n:,}" for r, n in worst),
-            where=f"batch {account.batch_id} of {contract.id}",
+            where=f"batch {batch.batch_id} of {contract.id}",
             remedy="nothing was published. If the feed is right, version its contract; if the file is wrong, "
-            f"`vinelake batch reject {account.batch_id} --why …` and land the corrected one",
+            f"`vinelake batch reject {batch.batch_id} --why …` and land the corrected one",
         )
-
-
-def _quarantine_columns(contract: Contract) -> list[str]:
-    return [
-        f"'{contract.id}' AS contract",
-        f"'{contract.version}' AS contract_version",
-        "reasons",
-        "raw",
-        "raw_line",
-        "received_on",
-        "batch_id",
-        "batch_sequence",
-        "source_file",
-        "row_number",
-    ]

@@ -1,20 +1,28 @@
 """Quarantine: what was held back and why, and its way back in after a fix.
 
-Released rows are written as a file in the feed's own format into a drop of the release date and land like
-any other file: same rules, same ledger, same chain. They are known from that date on.
+Released rows are written as a file into a drop of the release date and land like any other file: same rules, same
+ledger, same chain. Those of a pulled feed are landed as a batch of their own, as JSON in the schema version they came
+in. They are known from that date on.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse import contracts, engine, ledger, tables
+from lakehouse.contracts import Contract
 from lakehouse.errors import ConfigError
 from lakehouse.settings import get_settings
 from lakehouse.time import parse_partition, utc_now
 from spark_jobs import bronze, landing
+from spark_jobs.landing_files import ReceivedFile, digests
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -42,9 +50,9 @@ def release(contract_id: str, partition: str, by: str, why: str, reason: str | N
     """Puts held rows of a contract into the drop of `partition`, to be ingested there; notes who and why.
 
     Run it after the contract or the source's data was mended; rows that still break a rule come back to
-    quarantine. Returns the file written and the number of rows.
+    quarantine. Returns the file or folder written and the number of rows.
     """
-    parse_partition(partition)
+    received_on = parse_partition(partition)
     known = contracts.load_all(get_settings().contracts_dir)
     if contract_id not in known:
         raise ConfigError(f"no contract {contract_id!r}", remedy=f"one of {', '.join(known)}")
@@ -52,7 +60,11 @@ def release(contract_id: str, partition: str, by: str, why: str, reason: str | N
         rows = held(spark, contract_id, reason).orderBy("batch_sequence", "source_file", "row_number").collect()
         if not rows:
             return {"rows": 0, "file": None}
-        path = _write_drop(known[contract_id], partition, run.run_id, rows)
+        contract = known[contract_id]
+        if contract.feed:
+            path = _land_again(contract, received_on, rows)
+        else:
+            path = _write_drop(contract, partition, run.run_id, rows)
         noted = [
             (r["batch_id"], r["source_file"], r["row_number"], contract_id, partition, by, why, utc_now()) for r in rows
         ]
@@ -68,7 +80,7 @@ def reject_batch(batch_id: str, by: str, why: str) -> dict[str, Any]:
     if batch is None:
         raise ConfigError(f"no landed batch {batch_id!r}", remedy="`vinelake batch list` shows them")
     with engine.session("bronze") as spark, ledger.run(spark, "reject_batch", batch.received_on.isoformat()) as run:
-        if batch_id in bronze.published_batches(spark):
+        if batch_id in tables.published_batches(spark):
             raise ConfigError(
                 f"batch {batch_id} is published already", remedy="correct it by a later drop; history is kept"
             )
@@ -94,7 +106,51 @@ def reject_batch(batch_id: str, by: str, why: str) -> dict[str, Any]:
         return {"batch": batch_id, "rows": rows}
 
 
-def _write_drop(contract: contracts.Contract, partition: str, run_id: str, rows: list[Any]) -> Path:
+def _land_again(contract: Contract, received_on: date, rows: Iterable[Any]) -> Path:
+    """Lands rows of a pulled feed as a batch, one file a schema version; a repeat after a kill lands nothing anew."""
+    last = landing.last_batch(contract.id)
+    if last and received_on < last.received_on:
+        raise ConfigError(
+            f"{contract.id} has a batch received on {last.received_on} already: knowledge cannot be put in before it",
+            remedy=f"release into {last.received_on} or later",
+        )
+    by_version: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        # Rows that were held before their version was noted came in the first.
+        version = row.asDict().get("schema_version") or 1
+        by_version.setdefault(version, []).append(_record(contract, row))
+    draft = get_settings().landing_dir / ".incoming" / f"{contract.id}.released"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    files, digest = [], hashlib.sha256(f"{contract.id}|released|{received_on}".encode())
+    for version, records in sorted(by_version.items()):
+        path = draft / f"released-v{version}.jsonl"
+        path.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records), encoding="utf-8")
+        size, sha256, blocks = digests(path)
+        fields = tuple(dict.fromkeys(name for record in records for name in record))
+        files.append(ReceivedFile(path.name, size, sha256, blocks, fields, len(records), "jsonl", version))
+        digest.update(sha256.encode())
+    batch_id = digest.hexdigest()[:16]
+    if any(b.batch_id == batch_id for b in landing.landed()):
+        shutil.rmtree(draft)
+    else:
+        landing.commit(contract, batch_id, received_on, draft, files)
+    return get_settings().landing_dir / contract.id / batch_id
+
+
+def _record(contract: Contract, row: Any) -> dict[str, Any]:
+    """A held row as a record again: its fields as sent, as text; members with others inside as what they were."""
+    if row["raw_line"] is not None:
+        return {"_raw": row["raw_line"]}
+    holds_others = {c.source_name.split(".")[0] for c in contract.columns if "." in c.source_name}
+    record = dict(row["raw"] or {})
+    for name in holds_others & set(record):
+        if record[name] is not None:
+            record[name] = json.loads(record[name])
+    return record
+
+
+def _write_drop(contract: Contract, partition: str, run_id: str, rows: list[Any]) -> Path:
     """One file per release: a second one into the same drop must not replace the first."""
     folder = get_settings().inbox_dir / partition
     if folder.is_symlink():

@@ -1,101 +1,245 @@
-"""Row rules: raw text columns become typed ones, and every reason a row cannot be accepted gets a code.
+"""Row rules: raw values become typed ones, and every reason a row cannot be accepted gets a code.
 
 Pure functions, DataFrame in, DataFrame out. All conversions are `try_…`: under ANSI rules a bad value gives
-a reason code, never a failed job.
+a reason code, never a failed job. Raw values are text, or typed already where the file has types (Parquet).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from lakehouse.contracts import Column, Contract
+from lakehouse.contracts import DEFAULT_FORMATS, Column, Contract
+from lakehouse.vault import forms
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 RAW = "raw_"
-CORRUPT = "raw__line"
+TEXT = "text__"
+CORRUPT = "raw__line"  # a record that cannot be read, as it came
+FIELDS = "raw__fields"  # every field of a record as sent, by its name there
+EXTRA = "extra"
+# What a stream's connector adds to a message of its own, and keeps one that is not JSON under.
+ADDED = ("_key", "_partition", "_offset", "_received_at")
+UNREADABLE = ("_raw", "_raw_base64")
+DAY = "^(?!0000)[0-9]{{4}}{0}[0-9]{{2}}{0}[0-9]{{2}}$"
+GROUPED = "^[+-]?[0-9]{{1,3}}({0}[0-9]{{3}})+([.][0-9]+)?$"
+PLAIN = "^[+-]?[0-9]*([.][0-9]{{0,{0}}}0*)?$"
+ISO_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?$"
+WHOLE = ("tinyint", "smallint", "int", "bigint")
 
 
-def raw_schema(contract: Contract, header: tuple[str, ...]) -> str:
-    """The schema to read a file with: every column as text, in the file's own order, and the whole line
-    where its shape does not fit. Columns the contract does not know are read and dropped."""
-    names = {c.source_name: RAW + c.name for c in contract.columns}
-    cells = [f"`{names.get(cell, f'ignored_{i}')}` string" for i, cell in enumerate(header)]
-    return ", ".join([*cells, f"`{CORRUPT}` string"])
+def apply(
+    raw: DataFrame,
+    contract: Contract,
+    received_on: date,
+    malformed: str = "malformed_line",
+    held_for: Sequence[str] = (),
+    keep_extra: bool = False,
+) -> DataFrame:
+    """The contract's typed columns, `reasons` (array of codes, empty when the row is sound) and, only where there are
+    reasons, the raw values by source name (`raw`) and the record that could not be read (`raw_line`).
 
-
-def apply(raw: DataFrame, contract: Contract, received_on: date) -> DataFrame:
-    """The contract's typed columns, `reasons` (array of codes, empty when the row is sound) and, only where
-    there are reasons, the raw values by source name (`raw`) and the misshapen line (`raw_line`)."""
-    typed = raw.selectExpr("*", *(f"{_typed(c)} AS `{c.name}`" for c in contract.columns))
-    codes = [f"CASE WHEN {CORRUPT} IS NOT NULL THEN 'malformed_line' END"]
-    for column in contract.columns:
-        codes += _column_reasons(column, received_on)
-    for rule in contract.row_rules:
-        codes.append(f"CASE WHEN NOT ({rule.condition}) THEN '{rule.name}' END")
-    judged = typed.selectExpr("*", f"array_compact(array({', '.join(codes)})) AS reasons")
-    raw_values = ", ".join(f"{_quoted(c.source_name)}, `{RAW}{c.name}`" for c in contract.columns)
+    `raw` has a column `raw_<name>` for each column of the contract, CORRUPT, `source_file`, `row_number` and, unless
+    the contract's columns are all there is, FIELDS. `held_for` are reasons that every row gets. `keep_extra` adds
+    `extra`: the fields that the contract does not know.
+    """
+    kinds = dict(raw.dtypes)
+    # Text is trimmed once, in a projection of its own: what reads it reads it many times.
+    texts = [f"{_trimmed(c)} AS `{TEXT}{c.name}`" for c in contract.columns if kinds[RAW + c.name] == "string"]
+    typed = raw.selectExpr("*", *texts).selectExpr(
+        "*", *(f"{_clear_or_typed(contract, c, kinds)} AS `{c.name}`" for c in contract.columns)
+    )
+    judged = typed.selectExpr("*", f"{_reasons(contract, received_on, kinds, malformed, held_for)} AS reasons")
+    fields = FIELDS if FIELDS in kinds else f"map({_named_cells(contract)})"
+    line = f"`{CORRUPT}`"
+    if contract.personal_columns:
+        line = f"CASE WHEN {line} LIKE '{forms.SEALED}%' THEN {line} END"
     return judged.selectExpr(
         *(f"`{c.name}`" for c in contract.columns),
+        *([f"{_extra(contract, fields)} AS {EXTRA}"] if keep_extra else []),
         "source_file",
         "row_number",
         "reasons",
-        f"CASE WHEN size(reasons) > 0 THEN map({raw_values}) END AS raw",
-        f"`{CORRUPT}` AS raw_line",
+        f"CASE WHEN size(reasons) > 0 THEN {_without_clear(contract, fields)} END AS raw",
+        f"{line} AS raw_line",
     )
 
 
-def _text(column: Column) -> str:
-    return f"nullif(trim(`{RAW}{column.name}`), '')"
-
-
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """A text as an SQL literal."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _typed(column: Column) -> str:
-    text = _text(column)
+def _reasons(
+    contract: Contract, received_on: date, kinds: dict[str, str], malformed: str, held_for: Iterable[str]
+) -> str:
+    bad = f"CASE WHEN `{CORRUPT}` IS NOT NULL THEN {quoted(malformed)} END"
+    codes = [quoted(reason) for reason in held_for] + [bad]
+    rules = []
+    for column in contract.columns:
+        rules += _column_reasons(column, received_on, kinds[RAW + column.name])
+    for rule in contract.row_rules:
+        rules.append(f"CASE WHEN NOT ({rule.condition}) THEN '{rule.name}' END")
+    found = f"array_compact(array({', '.join([*codes, *rules])}))"
+    if malformed == "malformed_line":
+        return found
+    # Nothing is known of the fields of such a record; that they are missing would say nothing more.
+    return f"CASE WHEN `{CORRUPT}` IS NOT NULL THEN array_compact(array({', '.join(codes)})) ELSE {found} END"
+
+
+def _named_cells(contract: Contract) -> str:
+    return ", ".join(f"{quoted(c.source_name)}, cast(`{RAW}{c.name}` AS string)" for c in contract.columns)
+
+
+def _extra(contract: Contract, fields: str) -> str:
+    passed_over = contract.feed.options.get("ignore", ()) if contract.feed else ()
+    known = sorted({name for c in contract.columns for name in _kept_under(c)} | set(passed_over) | set(ADDED))
+    kept = f"map_filter({fields}, (k, v) -> k NOT IN ({', '.join(map(quoted, known))}))"
+    return f"CASE WHEN size({kept}) > 0 THEN {kept} END"
+
+
+def _without_clear(contract: Contract, fields: str) -> str:
+    """The fields as sent, without a personal one that came unsealed: its value must not be kept."""
+    if not contract.personal_columns:
+        return fields
+    clear = [
+        f"CASE WHEN {_text(column)} IS NOT NULL AND `{column.name}` IS NULL THEN {quoted(name)} END"
+        for column in contract.personal_columns
+        for name in _kept_under(column)
+    ]
+    left_out = f"array_compact(array({', '.join([*clear, *map(quoted, UNREADABLE)])}))"
+    return f"map_filter({fields}, (k, v) -> NOT array_contains({left_out}, k))"
+
+
+def _kept_under(column: Column) -> list[str]:
+    """The names under which a column's value may stand among the fields as sent: nested members by their first step."""
+    return sorted({column.source_name, column.source_name.split(".")[0]})
+
+
+def _trimmed(column: Column) -> str:
+    return f"nullif(trim(`{RAW}{column.name}`), '')"
+
+
+def _text(column: Column, kind: str = "string") -> str:
+    return f"`{TEXT}{column.name}`" if kind == "string" else f"cast(`{RAW}{column.name}` AS string)"
+
+
+def _absent(column: Column, kind: str) -> str:
+    return f"`{TEXT if kind == 'string' else RAW}{column.name}` IS NULL"
+
+
+def _clear_or_typed(contract: Contract, column: Column, kinds: dict[str, str]) -> str:
+    """A column's typed value; of a personal one also what came clear because it is no natural person's."""
+    typed = _typed(column, kinds[RAW + column.name])
+    if not column.impersonal_where:
+        return typed
+    conditions = [
+        f"{_typed(contract.column(name), kinds[RAW + name])} IN ({', '.join(map(quoted, values))})"
+        for name, values in column.impersonal_where.items()
+    ]
+    text = _text(column, kinds[RAW + column.name])
+    return f"coalesce({typed}, CASE WHEN {' AND '.join(conditions)} THEN {text} END)"
+
+
+def _typed(column: Column, kind: str) -> str:
+    text = _text(column, kind)
+    if column.is_personal:
+        token = forms.token_sql(text)
+        return f"CASE WHEN {token} RLIKE {quoted(forms.TOKEN_SQL)} THEN {token} END"
     if column.codes:
-        cases = " ".join(f"WHEN {_quoted(k)} THEN {_quoted(v)}" for k, v in column.codes.items())
-        text = f"CASE {text} {cases} END"
+        cases = " ".join(f"WHEN {quoted(k)} THEN {quoted(v)}" for k, v in column.codes.items())
+        text, kind = f"CASE {text} {cases} END", "string"
     if column.spark_type == "string":
         return text
     if column.spark_type == "date":
-        parsed = f"CAST(try_to_timestamp({text}, {_quoted(column.date_format)}) AS date)"
-        if not re.search("[^A-Za-z]", column.date_format):
-            return parsed
-        # A year of six digits overflows inside `try_to_timestamp`, which then fails the job after all.
-        return f"CASE WHEN NOT {text} RLIKE '[0-9]{{5}}' THEN {parsed} END"
+        return _date(column, text, kind)
+    if column.spark_type == "timestamp":
+        return _timestamp(column, text, kind)
     if column.spark_type.startswith("decimal"):
-        # Powers of ten are refused: a spreadsheet that writes 1.23E+05 has lost digits already, and a huge
-        # exponent overflows inside `try_cast`, which then fails the job after all.
-        plain = f"CASE WHEN {text} RLIKE '^[+-]?[0-9.]+$' THEN {text} END"
-        # More decimals than the type holds would be rounded without a word: such a value is refused.
-        exact = f"try_cast({plain} AS decimal(38,10))"
-        fitting = f"try_cast({plain} AS {column.spark_type})"
-        return f"CASE WHEN {exact} = {fitting} THEN {fitting} END"
+        return _decimal(column, text, kind)
+    if column.spark_type == "bigint" and kind in ("float", "double"):
+        cell = f"`{RAW}{column.name}`"
+        return f"CASE WHEN {cell} = floor({cell}) THEN try_cast({cell} AS bigint) END"
     return f"try_cast({text} AS {column.spark_type})"
 
 
-def _column_reasons(column: Column, received_on: date) -> list[str]:
-    name, text = f"`{column.name}`", _text(column)
-    wrong = "unknown_code" if column.codes else "bad_type"
-    reasons = [f"CASE WHEN {text} IS NOT NULL AND {name} IS NULL THEN '{wrong}:{column.name}' END"]
+def _date(column: Column, text: str, kind: str) -> str:
+    if kind in ("date", "timestamp", "timestamp_ntz"):
+        return f"cast(`{RAW}{column.name}` AS date)"
+    # The two usual forms are cut and cast, which takes a fraction of what a formatter does.
+    if column.date_format == "yyyy-MM-dd":
+        return f"CASE WHEN {text} RLIKE '{DAY.format('-')}' THEN try_cast({text} AS date) END"
+    if column.date_format == "yyyyMMdd":
+        dashed = f"concat_ws('-', substr({text}, 1, 4), substr({text}, 5, 2), substr({text}, 7, 2))"
+        return f"CASE WHEN {text} RLIKE '{DAY.format('')}' THEN try_cast({dashed} AS date) END"
+    parsed = f"CAST(try_to_timestamp({text}, {quoted(column.date_format)}) AS date)"
+    if not re.search("[^A-Za-z]", column.date_format):
+        return parsed
+    # A year of six digits overflows inside `try_to_timestamp`, which then fails the job after all.
+    return f"CASE WHEN NOT {text} RLIKE '[0-9]{{5}}' THEN {parsed} END"
+
+
+def _timestamp(column: Column, text: str, kind: str) -> str:
+    if kind in ("date", "timestamp", "timestamp_ntz"):
+        return f"cast(`{RAW}{column.name}` AS timestamp)"
+    if column.date_format == DEFAULT_FORMATS["timestamp"]:
+        # ISO 8601 with or without an offset and fractions; without one it is the business calendar's time.
+        return f"CASE WHEN {text} RLIKE {quoted(ISO_TIME)} THEN try_cast({text} AS timestamp) END"
+    return f"CASE WHEN NOT {text} RLIKE '^.?[0-9]{{5}}' THEN try_to_timestamp({text}, {quoted(column.date_format)}) END"
+
+
+def _decimal(column: Column, text: str, kind: str) -> str:
+    """A number without loss. More decimals than the type holds would be rounded without a word: they are refused.
+
+    Powers of ten are refused too: a spreadsheet that writes 1.23E+05 has lost digits already, and a huge exponent
+    overflows inside `try_cast`, which then fails the job after all.
+    """
+    decimals = int(column.spark_type.rstrip(")").split(",")[1])
+    if kind != "string":
+        text = f"try_cast(`{RAW}{column.name}` AS decimal(38,10))"
+    elif separator := column.group_separator:
+        grouped = quoted(GROUPED.format(re.escape(separator)))
+        text = f"CASE WHEN {text} RLIKE {grouped} THEN replace({text}, {quoted(separator)}, '') ELSE {text} END"
+    if column.scale is not None:
+        # Precise: 28 digits times at most 9 never reach 38, where decimals begin to be rounded.
+        sent = f"try_cast({text} AS decimal(28,8))"
+        fits = f"{text} RLIKE '{PLAIN.format(8)}'" if kind == "string" else f"{text} = {sent}"
+        number, fits = f"({sent} * {format(Decimal(column.scale), 'f')}BD)", [fits]
+    else:
+        number, fits = text, [f"{text} RLIKE '{PLAIN.format(decimals)}'"] if kind == "string" else []
+    fitting = f"try_cast({number} AS {column.spark_type})"
+    if column.scale is not None or kind != "string":
+        fits.append(f"{number} = {fitting}")
+    return f"CASE WHEN {' AND '.join(fits)} THEN {fitting} END"
+
+
+def _column_reasons(column: Column, received_on: date, kind: str) -> list[str]:
+    name, absent = f"`{column.name}`", _absent(column, kind)
+    wrong = "clear_personal" if column.is_personal else "unknown_code" if column.codes else "bad_type"
+    reasons = [f"CASE WHEN NOT {absent} AND {name} IS NULL THEN '{wrong}:{column.name}' END"]
     if column.required:
-        reasons.append(f"CASE WHEN {text} IS NULL THEN 'missing:{column.name}' END")
+        reasons.append(f"CASE WHEN {absent} THEN 'missing:{column.name}' END")
+    if column.is_personal:
+        return reasons  # the pattern is the clear value's, which nobody sees here
     if column.pattern:
         # (?d): the end mark `$` must not overlook a trailing separator such as U+0085 or U+2028.
-        fits = f"{name} RLIKE {_quoted('(?d)' + column.pattern)}"
+        fits = f"{name} RLIKE {quoted('(?d)' + column.pattern)}"
         reasons.append(f"CASE WHEN NOT {fits} THEN 'bad_pattern:{column.name}' END")
-    literal = _quoted if column.spark_type in ("string", "date") else str
-    cast = "date" if column.spark_type == "date" else ""
-    if column.minimum is not None:
-        reasons.append(f"CASE WHEN {name} < {cast}{literal(column.minimum)} THEN 'below_minimum:{column.name}' END")
-    if column.maximum is not None:
-        reasons.append(f"CASE WHEN {name} > {cast}{literal(column.maximum)} THEN 'above_maximum:{column.name}' END")
+    for word, sign, bound in (("below_minimum", "<", column.minimum), ("above_maximum", ">", column.maximum)):
+        if bound is not None:
+            reasons.append(f"CASE WHEN {name} {sign} {_bound(column, bound)} THEN '{word}:{column.name}' END")
     if column.not_after_received:
-        reasons.append(f"CASE WHEN {name} > date'{received_on}' THEN 'after_received:{column.name}' END")
+        day = f"cast({name} AS date)" if column.spark_type == "timestamp" else name
+        reasons.append(f"CASE WHEN {day} > date'{received_on}' THEN 'after_received:{column.name}' END")
     return reasons
+
+
+def _bound(column: Column, value: str) -> str:
+    if column.spark_type in ("date", "timestamp"):
+        return f"{column.spark_type}{quoted(value)}"
+    return quoted(value) if column.spark_type == "string" else value

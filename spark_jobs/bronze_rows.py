@@ -1,0 +1,238 @@
+"""What a batch's records become: sound rows with keys, times and disposition, or rows held with their reasons.
+
+DataFrames out, nothing written. All that is decided follows from the batch's manifest and the batches before it, never
+from a clock, so that a repeat gives the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from lakehouse import tables
+from lakehouse.contracts import Contract
+from lakehouse.errors import ConfigError
+from lakehouse.time import business_midnight
+from spark_jobs import bronze_files, row_rules
+from spark_jobs.landing import Batch
+from spark_jobs.landing_files import ReceivedFile
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+PLACE = "source_file, row_number"
+VERSION, GUARD = "__schema_version", "__guard"
+PUBLISHED_AT = "published_at"
+WINDOW_OPTION = "duplicateWindowDays"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A batch with its contract; `is_first` where it is the history of a pulled feed."""
+
+    batch: Batch
+    contract: Contract
+    is_first: bool = False
+
+    @property
+    def window_days(self) -> int:
+        """In how many days before a record's repeats are looked for; for a pulled feed, its contract says so."""
+        days = self.contract.feed.options.get(WINDOW_OPTION, 0) if self.contract.feed else 0
+        if not isinstance(days, int) or isinstance(days, bool) or days < 0:
+            raise ConfigError(
+                f"{WINDOW_OPTION} {days!r} is not a number of days",
+                where=f"contracts/{self.contract.id}.yaml, feed options",
+                remedy="write a whole number, 0 or more",
+            )
+        return days
+
+    @property
+    def repeats_are_expected(self) -> bool:
+        """Whether the source sends records again: files do, feeds whose contract states a window, no others."""
+        return self.contract.feed is None or self.window_days > 0
+
+    @property
+    def keeps_extra(self) -> bool:
+        """Whether fields that the contract does not know are kept beside the known ones."""
+        return keeps_extra(self.contract)
+
+
+def keeps_extra(contract: Contract) -> bool:
+    """Whether fields that the contract does not know are kept beside the known ones."""
+    return contract.feed is not None and contract.feed.schema_change == "evolve"
+
+
+def columns(contract: Contract) -> list[str]:
+    """The columns of a bronze table: the contract's, then where the row came from and when it was known."""
+    extra = [row_rules.EXTRA] if keeps_extra(contract) else []
+    return [
+        *(c.name for c in contract.columns),
+        *extra,
+        "record_key",
+        "record_hash",
+        "disposition",
+        "known_at",
+        "known_at_is_assumed",
+        "received_on",
+        "batch_id",
+        "batch_sequence",
+        "source_file",
+        "row_number",
+    ]
+
+
+def sound(spark: SparkSession, delivery: Delivery, files: Collection[ReceivedFile], ranked: bool) -> DataFrame:
+    """The rows of a batch that break no rule, as they stand in bronze.
+
+    Without `ranked` no row is looked up: all are taken for new.
+    """
+    batch, contract = delivery.batch, delivery.contract
+    content = [c.name for c in contract.columns]
+    keyed = _judged(spark, delivery, files, "size(reasons) = 0").selectExpr(
+        *content,
+        *([row_rules.EXTRA] if delivery.keeps_extra else []),
+        *(f"{sql} AS {name}" for name, sql in digests(contract).items()),
+        f"date'{batch.received_on}' AS received_on",
+        f"'{batch.batch_id}' AS batch_id",
+        f"{batch.sequence}L AS batch_sequence",
+        "source_file",
+        "cast(row_number AS bigint) AS row_number",
+    )
+    keyed = _ranked(spark, delivery, keyed) if ranked else keyed.selectExpr("*", "'accepted' AS disposition")
+    placed = _with_first_delivery(spark, delivery, keyed)
+    return placed.selectExpr("*", *_known_at(delivery)).select(*columns(contract))
+
+
+def broken(spark: SparkSession, delivery: Delivery, files: Collection[ReceivedFile]) -> DataFrame:
+    """The rows of some files that break a rule: typed as far as they go, reasons, raw values and schema version."""
+    return _judged(spark, delivery, files, "size(reasons) > 0")
+
+
+def quarantine_columns(delivery: Delivery) -> list[str]:
+    """The columns of the quarantine, as expressions over `broken`."""
+    batch, contract = delivery.batch, delivery.contract
+    return [
+        f"'{contract.id}' AS contract",
+        f"'{contract.version}' AS contract_version",
+        "reasons",
+        "raw",
+        "raw_line",
+        f"date'{batch.received_on}' AS received_on",
+        f"'{batch.batch_id}' AS batch_id",
+        f"{batch.sequence}L AS batch_sequence",
+        "source_file",
+        "cast(row_number AS bigint) AS row_number",
+        f"{VERSION} AS schema_version",
+    ]
+
+
+def digests(contract: Contract) -> dict[str, str]:
+    """How `record_key` and `record_hash` follow from a row's own columns."""
+    return {"record_key": _digest(contract.keys), "record_hash": _content_hash(contract)}
+
+
+def _judged(spark: SparkSession, delivery: Delivery, files: Collection[ReceivedFile], condition: str) -> DataFrame:
+    frames = []
+    for group in bronze_files.read(spark, delivery.batch, delivery.contract, files):
+        ruled = row_rules.apply(
+            group.frame,
+            group.contract,
+            delivery.batch.received_on,
+            group.malformed,
+            group.held_for,
+            delivery.keeps_extra,
+        )
+        # The running id keeps the filter above the judgement: pushed below, every typed value would be computed anew
+        # for each reason that reads it.
+        placed = ruled.selectExpr(
+            "*", f"{group.schema_version} AS {VERSION}", f"monotonically_increasing_id() AS {GUARD}"
+        )
+        frames.append(placed.where(f"{condition} AND {GUARD} >= 0").drop(GUARD))
+    return reduce(lambda left, right: left.unionByName(right), frames)
+
+
+def _digest(names: Iterable[str]) -> str:
+    cells = ", ".join(f"coalesce(cast(`{c}` AS string), '\\u0000')" for c in names)
+    return f"sha2(concat_ws('\\u001f', {cells}), 256)"
+
+
+def _content_hash(contract: Contract) -> str:
+    """What tells contents of one record apart; for pulled feeds 64 bits, in which nulls count by their place."""
+    if contract.feed is None:
+        return _digest(c.name for c in contract.columns)
+    cells = []
+    for column in contract.columns:
+        cells += [f"`{column.name}`", *([] if column.required else [f"isnull(`{column.name}`)"])]
+    if keeps_extra(contract):
+        cells.append(f"array_sort(map_entries({row_rules.EXTRA}))")
+    return f"lower(hex(xxhash64({', '.join(cells)})))"
+
+
+def _ranked(spark: SparkSession, delivery: Delivery, keyed: DataFrame) -> DataFrame:
+    """Adds `disposition`: the first of equal rows is accepted, unless its record was last delivered like that."""
+    copies = f"row_number() OVER (PARTITION BY record_key, record_hash ORDER BY {PLACE}) AS copy"
+    ranked = keyed.selectExpr("*", copies)
+    seen = _before(spark, delivery) if delivery.repeats_are_expected else None
+    if seen is None:
+        ranked = ranked.selectExpr("*", "false AS was_delivered")
+    else:
+        if delivery.contract.feed is not None:
+            since = delivery.batch.received_on - timedelta(days=delivery.window_days)
+            seen = seen.where(f"received_on >= date'{since}'")
+        last = "max(batch_sequence) OVER (PARTITION BY record_key) AS last_seen"
+        latest = seen.selectExpr("record_key", "record_hash", "batch_sequence", last)
+        delivered = latest.where("batch_sequence = last_seen").select("record_key", "record_hash").distinct()
+        ranked = ranked.join(
+            delivered.selectExpr("*", "true AS delivered"), ["record_key", "record_hash"], "left"
+        ).selectExpr("*", "delivered IS NOT NULL AS was_delivered")
+    return ranked.selectExpr(
+        "*", "CASE WHEN copy > 1 OR was_delivered THEN 'duplicate' ELSE 'accepted' END AS disposition"
+    )
+
+
+def _with_first_delivery(spark: SparkSession, delivery: Delivery, keyed: DataFrame) -> DataFrame:
+    """Adds `is_first_delivery`: of the feed where it is pulled, of the row's subject where it comes in drops."""
+    contract = delivery.contract
+    if contract.feed is not None or contract.known_at.history == "received":
+        return keyed.selectExpr("*", f"{str(delivery.is_first).lower()} AS is_first_delivery")
+    seen = _before(spark, delivery)
+    if seen is None:
+        return keyed.selectExpr("*", "true AS is_first_delivery")
+    subjects = seen.select(contract.subject).distinct().selectExpr("*", "true AS subject_seen")
+    joined = keyed.join(subjects, contract.subject, "left")
+    return joined.selectExpr("*", "subject_seen IS NULL AS is_first_delivery")
+
+
+def _before(spark: SparkSession, delivery: Delivery) -> DataFrame | None:
+    """Rows of the contract's batches before this one: published, or built just now; None where there is no table."""
+    name = tables.build_name(delivery.contract.bronze_table)
+    if not spark.catalog.tableExists(name):
+        return None
+    return spark.table(name).where(f"batch_sequence < {delivery.batch.sequence}")
+
+
+def _known_at(delivery: Delivery) -> list[str]:
+    """`known_at`: when a row was received, and never before its source published it; history by the contract's rule."""
+    contract, rule = delivery.contract, delivery.contract.known_at
+    received = f"timestamp'{business_midnight(delivery.batch.received_on).isoformat()}'"
+    published = rule.event_column if rule.history == "published" else None
+    if published is None and any(c.name == PUBLISHED_AT and c.spark_type == "timestamp" for c in contract.columns):
+        published = PUBLISHED_AT
+    usual = f"greatest({received}, `{published}`)" if published else received
+    if rule.history == "received":
+        return [f"{usual} AS known_at", "false AS known_at_is_assumed"]
+    if rule.history == "published":
+        return [
+            f"CASE WHEN is_first_delivery THEN coalesce(`{published}`, {received}) ELSE {usual} END AS known_at",
+            f"coalesce(is_first_delivery AND `{published}` < {received}, false) AS known_at_is_assumed",
+        ]
+    assumed = f"least(cast(date_add(`{rule.event_column}`, {rule.lag_days}) AS timestamp), {received})"
+    if published:
+        assumed = f"greatest({assumed}, `{published}`)"
+    return [
+        f"CASE WHEN is_first_delivery THEN {assumed} ELSE {usual} END AS known_at",
+        "is_first_delivery AS known_at_is_assumed",
+    ]
