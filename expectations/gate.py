@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from expectations import report, suites
+from expectations import growth, report, suites
 from lakehouse import contracts, engine, ledger, tables
 from lakehouse.errors import GateFailed
 from lakehouse.settings import get_settings
@@ -28,7 +28,6 @@ GATE_SCHEMA = (
 )
 SCORE_TABLE = "gold.enterprise_score"
 FEATURE_TABLE = "gold.enterprise_features"
-QUARANTINE = "quarantine.record"
 NAMED_TABLE = re.compile(r"\{([a-z_.0-9]+)\}")
 
 
@@ -52,6 +51,7 @@ def gate(layer: str, partition: str) -> dict[str, Any]:
     parse_partition(partition)
     with engine.session(f"gate_{layer}") as spark, ledger.run(spark, f"gate_{layer}", partition) as run:
         changed = _changed(spark, layer)
+        brought = [row["batch_id"] for row in ledger.unpublished(spark)] if layer == "bronze" else []
         if not changed:
             tables.repair_views(spark)
             run.details["nothing_new"] = True
@@ -68,16 +68,21 @@ def gate(layer: str, partition: str) -> dict[str, Any]:
                 where=f"{layer}, partition {partition}; report {page}",
                 remedy="nothing of it was published; mend the data, the contract or the job, then run the build again",
             )
-        tables.publish(spark, changed, f"gate_{layer}", partition)
+        tables.publish(spark, changed, f"gate_{layer}", partition, brought)
         return {"tables": len(changed), "expectations": len(findings), "report": str(page)}
 
 
 def check(spark: SparkSession, layer: str, changed: Mapping[str, int]) -> list[Finding]:
-    """Every expectation of the changed tables and the identities of their layer, without publishing."""
+    """Every expectation of the changed tables and the identities of their layer, without publishing.
+
+    Of a bronze table that grew by whole batches only, the rows of those batches are looked at; that no other row came
+    is checked by number.
+    """
     validator = _Validator(spark, changed)
+    slices = growth.slices(spark, changed) if layer == "bronze" else {}
     for table in changed:
-        validator.suite(table, _suite(spark, table))
-    validator.identities(_identities(spark, layer, changed))
+        validator.suite(table, _suite(spark, table), slices.get(table))
+    validator.identities(_identities(spark, layer, changed, slices))
     return validator.findings
 
 
@@ -85,32 +90,26 @@ def _changed(spark: SparkSession, layer: str) -> dict[str, int]:
     """The tables of a layer whose build is not what is published, with the version that was built."""
     published = tables.current_manifest(spark).versions
     changed = {}
-    for table in _built(spark, layer):
+    for table in growth.fed(spark) if layer == "bronze" else _built(spark, layer):
         version = tables.build_version(spark, table)
-        if published.get(table) == version:
-            continue
-        # What a rejected first batch leaves behind is no table yet.
-        if layer == "bronze" and table not in published and spark.table(tables.build_name(table)).isEmpty():
-            continue
-        changed[table] = version
+        if published.get(table) != version:
+            changed[table] = version
     return changed
 
 
 def _built(spark: SparkSession, layer: str) -> list[str]:
-    names = {"bronze": ("bronze", "quarantine"), "silver": ("silver",), "gold": ("gold",), "scores": ("gold",)}[layer]
-    found = []
-    for schema in names:
-        catalog = f"{get_settings().schema_name(schema)}_build"
-        views = {row["viewName"] for row in spark.sql(f"SHOW VIEWS IN {catalog}").collect()}
-        listed = {row["tableName"] for row in spark.sql(f"SHOW TABLES IN {catalog}").collect()}
-        found += sorted(f"{schema}.{name}" for name in listed - views)
+    schema = {"silver": "silver", "gold": "gold", "scores": "gold"}[layer]
+    catalog = f"{get_settings().schema_name(schema)}_build"
+    views = {row["viewName"] for row in spark.sql(f"SHOW VIEWS IN {catalog}").collect()}
+    listed = {row["tableName"] for row in spark.sql(f"SHOW TABLES IN {catalog}").collect()}
+    found = sorted(f"{schema}.{name}" for name in listed - views)
     if layer in ("gold", "scores"):
         return [t for t in found if (t == SCORE_TABLE) == (layer == "scores")]
     return found
 
 
 def _suite(spark: SparkSession, table: str) -> list[suites.Expectation]:
-    if table == QUARANTINE:
+    if table == growth.QUARANTINE:
         return [*suites.not_null("contract", "reasons", "batch_id", "row_number")]
     if table.startswith("bronze."):
         known = contracts.load_all(get_settings().contracts_dir)
@@ -119,44 +118,24 @@ def _suite(spark: SparkSession, table: str) -> list[suites.Expectation]:
         return suites.SCORE_SUITE
     if table == FEATURE_TABLE:
         return suites.feature_suite(dict(spark.table(tables.build_name(table)).dtypes))
-    return suites.SILVER.get(table, [suites.has_rows()])
+    if table in suites.SILVER:
+        return suites.SILVER[table]
+    for contract in contracts.load_all(get_settings().contracts_dir).values():
+        if contract.silver and contract.silver.table == table:
+            return suites.versions_suite(contract, contract.silver.keys)
+    return [suites.has_rows()]
 
 
-def _identities(spark: SparkSession, layer: str, changed: Iterable[str]) -> list[suites.Identity]:
+def _identities(
+    spark: SparkSession, layer: str, changed: Iterable[str], slices: Mapping[str, str]
+) -> list[suites.Identity]:
     if layer == "silver":
         return suites.SILVER_IDENTITIES
     if layer == "scores":
         return suites.SCORE_IDENTITIES
     if layer == "bronze":
-        return _accounts(spark, changed)
+        return growth.accounts(changed, slices)
     return []
-
-
-def _accounts(spark: SparkSession, changed: Iterable[str]) -> list[suites.Identity]:
-    """Per changed bronze table: its rows, by disposition, are those the batch ledger accounts for."""
-    booked = f"{get_settings().schema_name('control')}.batch"
-    found = []
-    for table in changed:
-        if not table.startswith("bronze."):
-            continue
-        for disposition in ("accepted", "duplicate"):
-            found.append(
-                suites.Identity(
-                    f"{tables.split(table)[1]}: {disposition} rows equal the batch ledger",
-                    f"SELECT count_if(disposition = '{disposition}') FROM {{{table}}}",
-                    f"SELECT coalesce(sum(rows_{disposition}), 0) FROM {booked} "
-                    f"WHERE contract = '{tables.split(table)[1]}'",
-                )
-            )
-    if QUARANTINE in changed:
-        found.append(
-            suites.Identity(
-                "quarantined rows equal the batch ledger",
-                f"SELECT count(*) FROM {{{QUARANTINE}}}",
-                f"SELECT coalesce(sum(rows_quarantined - coalesce(reasons['batch_rejected'], 0)), 0) FROM {booked}",
-            )
-        )
-    return found
 
 
 def _record(spark: SparkSession, run_id: str, layer: str, partition: str, findings: list[Finding], page: str) -> None:
@@ -180,8 +159,9 @@ class _Validator:
         self.source = self.context.data_sources.add_spark("engine")
         self.findings: list[Finding] = []
 
-    def suite(self, table: str, expected: list[suites.Expectation]) -> None:
-        frame = self.spark.sql(f"SELECT * FROM {self._name(table)}")
+    def suite(self, table: str, expected: list[suites.Expectation], rows: str | None = None) -> None:
+        """Validates a table, or the rows of it that meet a condition."""
+        frame = self.spark.sql(f"SELECT * FROM {self._name(table)}{f' WHERE {rows}' if rows else ''}")
         self.findings += [self._finding(table, r) for r in self._validate(table, frame, expected)]
 
     def identities(self, identities: list[suites.Identity]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lakehouse.contracts import Contract
+from lakehouse.vault import forms
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,15 @@ def bronze_suite(contract: Contract) -> list[Expectation]:
     for column in contract.columns:
         if column.required:
             expected += not_null(column.name)
-        if column.codes and column.spark_type == "string":
-            expected.append(in_set(column.name, *sorted(set(column.codes.values()))))
-        if column.pattern:
-            expected.append(
-                Expectation("ExpectColumnValuesToMatchRegex", {"column": column.name, "regex": column.pattern})
-            )
+        coded = {
+            code for codes in (column.codes, *(v.codes for v in column.variants)) for code in (codes or {}).values()
+        }
+        if coded and column.spark_type == "string":
+            expected.append(in_set(column.name, *sorted(coded)))
+        # A sealed value stands as its token; the contract's pattern is the clear value's.
+        pattern = forms.TOKEN_SQL if column.is_personal else column.pattern
+        if pattern and not column.impersonal_where:
+            expected.append(Expectation("ExpectColumnValuesToMatchRegex", {"column": column.name, "regex": pattern}))
         if column.spark_type.startswith("decimal") and (column.minimum or column.maximum):
             bounds = [float(b) if b is not None else None for b in (column.minimum, column.maximum)]
             expected.append(between(column.name, *bounds))

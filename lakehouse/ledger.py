@@ -10,7 +10,7 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from lakehouse.errors import IntegrityError
 from lakehouse.time import utc_now
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, Row, SparkSession
 
 RUN_SCHEMA = (
     "run_id string, job string, partition string, state string, started_at timestamp, seconds double, "
@@ -110,6 +110,25 @@ def record_batches(spark: SparkSession, accounts: Sequence[BatchAccount], run_id
         "ON old.batch_id = new.batch_id AND old.contract = new.contract "
         "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
     )
+
+
+def forget_batches(spark: SparkSession, batch_ids: Collection[str]) -> None:
+    """Takes back what an earlier build booked of batches that are held back now: they have no rows in any build."""
+    if batch_ids and not batches(spark).where(_any_of(batch_ids)).isEmpty():
+        name = tables.ensure_control_table(spark, "batch", BATCH_SCHEMA)
+        spark.sql(f"DELETE FROM {name} WHERE {_any_of(batch_ids)}")
+
+
+def unpublished(spark: SparkSession) -> list[Row]:
+    """Booked batches with rows that no publication brought to readers yet, in order of their ids."""
+    published = tables.published_batches(spark)
+    rejected = "coalesce(reasons['batch_rejected'], 0)"
+    rows = batches(spark).where(f"rows_in > {rejected}").collect()
+    return sorted((row for row in rows if row["batch_id"] not in published), key=lambda row: row["batch_id"])
+
+
+def _any_of(batch_ids: Collection[str]) -> str:
+    return f"batch_id IN ({', '.join(repr(batch) for batch in sorted(batch_ids))})"
 
 
 def batches(spark: SparkSession) -> DataFrame:

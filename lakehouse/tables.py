@@ -9,7 +9,8 @@ nothing, and the next build of a table starts again from its published version.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -25,8 +26,10 @@ LAYERS = ("bronze", "silver", "gold", "quarantine", "control")
 BUILT_LAYERS = ("bronze", "silver", "gold", "quarantine")
 MANIFEST_SCHEMA = (
     "manifest_id bigint, published_at timestamp, job string, partition string, changed array<string>, "
-    "versions map<string, bigint>"
+    "versions map<string, bigint>, batches array<string>"
 )
+PINNED = re.compile(r"View Text: SELECT \* FROM \S+ VERSION AS OF (\d+)")
+NOTED = "note_batches"  # the row that a lakehouse of before batches were named gets, with all it had published
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ def ensure_schemas(spark: SparkSession) -> None:
         if schema not in existing:
             location = settings.warehouse_dir / schema
             spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema} LOCATION '{location}'")
-    ensure_control_table(spark, "manifest", MANIFEST_SCHEMA)
+    manifest = ensure_control_table(spark, "manifest", MANIFEST_SCHEMA)
+    _add_missing_columns(spark, manifest, MANIFEST_SCHEMA)
     if not set(wanted) <= existing:
         restore_catalog(spark)
 
@@ -85,6 +89,13 @@ def ensure_control_table(spark: SparkSession, name: str, columns: str) -> str:
     if not spark.catalog.tableExists(full):
         spark.sql(f"CREATE TABLE IF NOT EXISTS {full} ({columns}) USING delta LOCATION '{location}'")
     return full
+
+
+def _add_missing_columns(spark: SparkSession, full: str, columns: str) -> None:
+    """Gives a ledger table of an earlier release the columns that came since; its rows hold null there."""
+    held = set(spark.table(full).columns)
+    if missing := [c for c in re.split(r", (?![^<]*>)", columns) if c.split()[0] not in held]:
+        spark.sql(f"ALTER TABLE {full} ADD COLUMNS ({', '.join(missing)})")
 
 
 def restore_catalog(spark: SparkSession) -> None:
@@ -111,6 +122,23 @@ def current_manifest(spark: SparkSession, published_by: datetime | None = None) 
     return Manifest(rows[0][0], rows[0][1], dict(rows[0][2])) if rows else Manifest(0, None)
 
 
+def published_batches(spark: SparkSession) -> set[str]:
+    """The ids of all batches that publications brought, from the manifest alone.
+
+    A manifest with rows from before they named batches gets one row that names what its tables hold, once.
+    """
+    rows = spark.sql(f"SELECT job, batches FROM {get_settings().schema_name('control')}.manifest").collect()
+    named = {batch for row in rows for batch in row["batches"] or ()}
+    if all(row["batches"] is not None for row in rows) or any(row["job"] == NOTED for row in rows):
+        return named
+    held: set[str] = set()
+    for table in current_manifest(spark).versions:
+        if split(table)[0] in ("bronze", "quarantine"):
+            held |= {row[0] for row in read(spark, table).select("batch_id").distinct().collect()}
+    publish(spark, {}, NOTED, "", held)
+    return named | held
+
+
 def read(spark: SparkSession, table: str) -> DataFrame:
     """A published table as readers see it."""
     return spark.table(published_name(table))
@@ -121,15 +149,16 @@ def is_published(spark: SparkSession, table: str) -> bool:
     return spark.catalog.tableExists(published_name(table))
 
 
-def begin_build(spark: SparkSession, table: str) -> int | None:
+def begin_build(spark: SparkSession, table: str, manifest: Manifest | None = None) -> int | None:
     """Makes a table's build equal to its published version; returns that version, None when it is new.
 
-    An unpublished version is what a failed audit, or a killed client's late commit, left behind.
+    An unpublished version is what a failed audit, or a killed client's late commit, left behind. `manifest` is the
+    current one, where the caller has read it for many tables.
     """
     if not spark.catalog.tableExists(build_name(table)):
         return None
     head = build_version(spark, table)
-    published = current_manifest(spark).versions.get(table)
+    published = (manifest or current_manifest(spark)).versions.get(table)
     if published is not None and head != published:
         spark.sql(f"RESTORE TABLE {build_name(table)} TO VERSION AS OF {published}")
     elif published is None:
@@ -137,28 +166,34 @@ def begin_build(spark: SparkSession, table: str) -> int | None:
     return published
 
 
-def replace_where(df: DataFrame, table: str, condition: str, cluster_by: Sequence[str] = ()) -> None:
+def replace_where(df: DataFrame, table: str, condition: str, statistics: Sequence[str] = ()) -> None:
     """Writes the rows of one slice (all those that meet `condition`), replacing what that slice held.
 
-    Repeating it gives the same table, whenever and however often an earlier attempt commits.
+    Repeating it gives the same table, whenever and however often an earlier attempt commits. A table that is not there
+    yet keeps the least and greatest value a file of the columns `statistics` alone, where some are given: by these
+    files are skipped, and what is personal must not stand in a log.
     """
     spark = df.sparkSession
     if spark.catalog.tableExists(build_name(table)):
+        # By its place: under its name the catalog would be altered too, which holds nothing that the log does not.
         writer = df.write.format("delta").mode("overwrite").option("replaceWhere", condition)
-        writer.option("mergeSchema", "true").saveAsTable(build_name(table))
+        writer.option("mergeSchema", "true").save(build_location(table))
     else:
-        overwrite(df, table)
+        overwrite(df, table, statistics)
 
 
-def overwrite(df: DataFrame, table: str) -> None:
-    """Writes a whole table aside."""
-    (
-        df.write.format("delta")
-        .mode("overwrite")
-        .option("overwriteSchema", "true")
-        .option("path", build_location(table))
-        .saveAsTable(build_name(table))
-    )
+def overwrite(df: DataFrame, table: str, statistics: Sequence[str] = ()) -> None:
+    """Writes a whole table aside; `statistics` as with `replace_where`."""
+    writer = df.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
+    if statistics:
+        writer = writer.option("delta.dataSkippingStatsColumns", ",".join(statistics))
+    writer.option("path", build_location(table)).saveAsTable(build_name(table))
+
+
+def remove_where(spark: SparkSession, table: str, condition: str) -> None:
+    """Removes the rows of one slice from a build, if there is a build."""
+    if spark.catalog.tableExists(build_name(table)):
+        spark.sql(f"DELETE FROM {build_name(table)} WHERE {condition}")
 
 
 def build_version(spark: SparkSession, table: str) -> int:
@@ -166,20 +201,28 @@ def build_version(spark: SparkSession, table: str) -> int:
     return spark.sql(f"DESCRIBE HISTORY {build_name(table)} LIMIT 1").collect()[0]["version"]
 
 
-def publish(spark: SparkSession, changed: Mapping[str, int], job: str, partition: str, attempts: int = 5) -> Manifest:
+def publish(
+    spark: SparkSession,
+    changed: Mapping[str, int],
+    job: str,
+    partition: str,
+    batches: Collection[str] = (),
+    attempts: int = 5,
+) -> Manifest:
     """Makes the given versions readable together, in one commit; other tables stay as they were.
 
-    Publishing what is published already changes nothing. Two publishers at once cannot lose each other's
-    tables: the row is merged on its number, and who comes second reads again.
+    `batches` are the landed batches that this brings to readers; the same row names them. Publishing what is published
+    already changes nothing. Two publishers at once cannot lose each other's tables: the row is merged on its number,
+    and who comes second reads again.
     """
     control = f"{get_settings().schema_name('control')}.manifest"
     for _ in range(attempts):
         now = current_manifest(spark)
-        if all(now.versions.get(table) == version for table, version in changed.items()):
+        if _brings_nothing(spark, now, changed, batches):
             _point_views(spark, {t: now.versions[t] for t in changed})
             return now
         versions = {**now.versions, **changed}
-        row = [(now.manifest_id + 1, utc_now(), job, partition, sorted(changed), versions)]
+        row = [(now.manifest_id + 1, utc_now(), job, partition, sorted(changed), versions, sorted(batches))]
         spark.createDataFrame(row, MANIFEST_SCHEMA).createOrReplaceTempView("new_manifest")
         try:
             spark.sql(
@@ -191,7 +234,7 @@ def publish(spark: SparkSession, changed: Mapping[str, int], job: str, partition
                 raise
             continue
         after = current_manifest(spark)
-        if all(after.versions.get(table) == version for table, version in changed.items()):
+        if _brings_nothing(spark, after, changed, batches):
             _point_views(spark, {t: after.versions[t] for t in changed})
             return after
     raise IntegrityError(
@@ -199,6 +242,17 @@ def publish(spark: SparkSession, changed: Mapping[str, int], job: str, partition
         where=", ".join(sorted(changed)),
         remedy="run the gate again; give publishing tasks the pool `publish`",
     )
+
+
+def _brings_nothing(spark: SparkSession, now: Manifest, changed: Mapping[str, int], batches: Collection[str]) -> bool:
+    """Whether the versions are those published, and the manifest names the batches already."""
+    if any(now.versions.get(table) != version for table, version in changed.items()):
+        return False
+    if not batches:
+        return True
+    control = f"{get_settings().schema_name('control')}.manifest"
+    rows = spark.sql(f"SELECT batches FROM {control} WHERE batches IS NOT NULL").collect()
+    return set(batches) <= {batch for row in rows for batch in row["batches"]}
 
 
 def _point_views(spark: SparkSession, versions: Mapping[str, int]) -> None:
@@ -210,8 +264,14 @@ def _point_views(spark: SparkSession, versions: Mapping[str, int]) -> None:
 
 
 def repair_views(spark: SparkSession) -> None:
-    """Points every view at the last publication again, for when a publisher died between the two."""
-    _point_views(spark, current_manifest(spark).versions)
+    """Points views that a dying publisher left behind at the last publication again; others are let be."""
+    pinned: dict[str, int] = {}
+    for layer in BUILT_LAYERS:
+        for row in spark.sql(f"SHOW TABLE EXTENDED IN {get_settings().schema_name(layer)} LIKE '*'").collect():
+            if found := PINNED.search(row["information"]):
+                pinned[f"{layer}.{row['tableName']}"] = int(found[1])
+    versions = current_manifest(spark).versions
+    _point_views(spark, {table: v for table, v in versions.items() if pinned.get(table) != v})
 
 
 def content_hash(df: DataFrame, exclude: Iterable[str] = ()) -> str:
