@@ -142,8 +142,8 @@ def _few(names: list[str], most: int = 6) -> str:
 def _id(name: str) -> str:
     import re
 
-    plain = re.sub(r"[^a-z0-9]+", "_", name.lower().replace("__", "\0")).strip("_").replace("\0", "__")
-    plain = re.sub(r"[^a-z0-9_]", "", plain)
+    parts = [re.sub(r"[^a-z0-9]+", "_", part.lower()).strip("_") for part in name.split("__")]
+    plain = "__".join(part for part in parts if part)
     return plain if "__" in plain else f"source__{plain or 'entity'}"
 
 

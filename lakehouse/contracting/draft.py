@@ -190,6 +190,8 @@ def _properties(column: Profile, guess: Guess, logical: str, scale: str | None, 
     found = []
     if guess.unit and logical in ("number", "integer"):
         found.append(f"{{property: unit, value: {_text(guess.unit)}}}  # {TODO}: the name sounds like it; make sure")
+    if column.source_name == "_received_at":
+        found.append("{property: transport, value: true}")
     if scale:
         found.append(f'{{property: scale, value: "{scale}"}}')
     if column.group_separator:

@@ -121,7 +121,7 @@ def models_with(features: Iterable[str]) -> tuple[list[Reader], str | None]:
     try:
         return list(_registered(wanted)), None
     except (VinelakeError, OSError, ImportError) as error:
-        return [], getattr(error, "what", str(error))
+        return [], getattr(error, "what", str(error))[:150]
 
 
 def _registered(wanted: set[str]) -> Iterator[Reader]:

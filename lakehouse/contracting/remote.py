@@ -21,6 +21,7 @@ from lakehouse.time import utc_now
 PROTOCOLS = {"dsn": "jdbc", "bootstrap": "stream", "folder": "files", "url": "rest"}
 PHYSICAL = {"jdbc": "table", "stream": "topic", "rest": "json", "files": "file"}
 WATERMARKS = ("booked_at", "updated_at", "changed_at", "created_at", "published_at")
+BROKER = ("_key", "_partition", "_offset")  # where a message lay, which is no part of it
 MOST_PARTS = 20
 
 
@@ -38,7 +39,8 @@ def of_connection(name: str, path: str, options: Mapping[str, Any], rows: int) -
     if protocol == "rest" and "records" not in told:
         told |= _paging(connection, path, told)
     contract = provisional(name, protocol, path, told)
-    records = list(islice(sent(contract, utc_now().date() + timedelta(days=1)), rows))
+    taken = islice(sent(contract, utc_now().date() + timedelta(days=1)), rows)
+    records = [{name: value for name, value in record.items() if name not in BROKER} for record in taken]
     if not records:
         raise SourceError("nothing came", where=f"{name}: {path}", remedy="name a path that holds records")
     feed = {"connection": name, "protocol": protocol, "path": path, "options": told}

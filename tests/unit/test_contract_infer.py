@@ -9,12 +9,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from lakehouse import contracts
+from lakehouse.cli import main
+from lakehouse.cli.contracts import _options
 from lakehouse.contracting import draft, personal, sample
 from lakehouse.contracting.profile import keys, profiles
 from lakehouse.contracts import Contract
 from lakehouse.errors import ConfigError, SourceError
+from lakehouse.settings import get_settings
 
 HEAD = "发票号码,开票日期,价税合计,状态,法定代表人,身份证号,手机号,备注"
 # Identity numbers with a right check digit, of nobody.
@@ -158,3 +162,29 @@ def test_what_cannot_be_read_is_refused_with_its_name(tmp_path: Path) -> None:
             sample.of_file(tmp_path / name, 10)
     with pytest.raises(ConfigError):
         sample.of_file(tmp_path / "a.xlsx", 10)
+
+
+def test_the_command_writes_a_draft_once_and_names_it_after_its_file(
+    invoices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(get_settings()), "contracts_dir", property(lambda self: tmp_path / "contracts"))
+    (tmp_path / "contracts").mkdir()
+    out = tmp_path / "contracts" / "shop__invoice.yaml"
+    words = ["contract", "infer", str(invoices), "--connection", "shop", "--out", str(out)]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    assert contracts.load(out).feed.path == "invoices_*.csv"
+    again = CliRunner().invoke(main, words)
+    assert again.exit_code == 1 and "is there already" in again.output
+    shown = CliRunner().invoke(main, ["contract", "infer", str(invoices)])
+    assert "id: source__invoices_202403" in shown.output
+    nothing = CliRunner().invoke(main, ["contract", "infer", "no-such-file.csv"])
+    assert nothing.exit_code == 1 and "neither a file nor" in nothing.output
+
+
+def test_options_of_a_feed_nest_and_are_typed() -> None:
+    assert _options(("records=data", "filter.table_name=loan", "rows=100", "changeLog=true")) == {
+        "records": "data", "filter": {"table_name": "loan"}, "rows": 100, "changeLog": True,
+    }  # fmt: skip
+    with pytest.raises(ConfigError):
+        _options(("records",))
