@@ -26,12 +26,13 @@ HEAD = """# Seven outages and five schema changes
 
 What a government platform of thirteen departments did to a lakehouse in five years, told by `vinelake outages
 --markdown` from the ledger of pulls. The platform is the simulated world's, whose outages and changes are declared
-([source systems](reference/source_systems.md)); the firms are few, since only the pulls are tried here. {days} Where a
-department was away it was asked again until its breaker opened. A contract that answers a change came some days after
-it, as it would.
+([source systems](reference/source_systems.md)); the firms are few, since only the pulls are tried here.
+{days}
+Where a department was away it was asked again until its breaker opened. A contract that answers a change came some
+days after it, as it would.
 
-`tests/connectors/test_outages.py` tries it in every `make test`; `tests/torture/test_outage_campaign.py` (`make torture`)
-with more days, and writes this page.
+`tests/connectors/test_outages.py` tries it in every `make test`; `tests/torture/test_outage_campaign.py`
+(`make torture`) with more days, and writes this page.
 
 """
 
