@@ -2,6 +2,9 @@
 
 A feed is a contract's custom properties `feed`, `schemaChange` and `outage`; a column's property `variants` says how
 the source names, scales or codes it from a later schema version on. Contracts without a feed claim files of a drop.
+
+A schema version counts a source's schemas from 1: in the header of a page (`X-Schema-Version`), in the manifest of a
+history file, in a message. A page is in the schema in force when it was asked for, whatever the age of its records.
 """
 
 from __future__ import annotations
