@@ -34,7 +34,9 @@ def run(command: list[str], room: Path, log: Path) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--invoices", type=Path, help="folder of real invoice files; the built-in source otherwise")
+    parser.add_argument("--invoices", type=Path, help="folder of real invoice files; the economy otherwise")
+    parser.add_argument("--firms", type=int, help="firms of the economy; the demo's own number otherwise")
+    parser.add_argument("--years", type=int, help="its years")
     arguments = parser.parse_args()
     room = Path(tempfile.mkdtemp(prefix="demo-times-"))
     (room / "home").mkdir()
@@ -42,6 +44,7 @@ def main() -> None:
     log, demo = room / "demo.log", ["make", "demo"]
     if arguments.invoices:
         demo.append(f"INVOICES={arguments.invoices.resolve()}")
+    demo += [f"{name.upper()}={n}" for name in ("firms", "years") if (n := getattr(arguments, name))]
     try:
         first = run(demo, room, log)
         run(["make", "clean-data"], room, log)
@@ -57,7 +60,7 @@ def main() -> None:
     print("| date | commit | machine | source | first | second | rerun | cold |")
     print(
         f"| {datetime.date.today()} | {commit.strip()} | {machine} | "
-        f"{arguments.invoices.name if arguments.invoices else 'built-in'} | "
+        f"{arguments.invoices.name if arguments.invoices else ' '.join(['economy', *demo[2:]])} | "
         f"{first:.0f} s | {second:.0f} s | {rerun:.0f} s | {cold:.0f} s |"
     )
     print(f"log: {log}", file=sys.stderr)
