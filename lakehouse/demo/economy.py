@@ -6,7 +6,6 @@ The systems are programs of their own and are spoken to as any client would; the
 from __future__ import annotations
 
 from datetime import date, timedelta
-from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -17,7 +16,8 @@ from lakehouse.errors import ConfigError
 from lakehouse.services import airflow, source_world
 from lakehouse.services.source_world import World
 
-HISTORY = partial(Route, goes_on=("build_bronze",))
+# Where the consents are: applications at the bank, and the registry that knows who applied.
+APPLICATIONS = ("core_bank", "government__business_registry")
 
 
 def world(firms: int | None, years: int | None) -> World:
@@ -68,28 +68,35 @@ def advance(console: Console, days: int, ask: bool) -> bool:
 def _day(console: Console, systems: dict[str, Any], phases: steps.Phases, ask: bool) -> bool:
     """Pulls the systems' today and follows it to the scores.
 
-    The first time, history up to the day before comes in by itself, up to bronze: the applications in it hold the
-    consents without which the credit bureau may not be asked about anybody.
+    The first time, applications up to the day before come in by themselves, up to bronze: they hold the consents
+    without which the credit bureau may not be asked about anybody.
     """
     source_world.write_connections()
     today = date.fromisoformat(str(systems["today"]))
-    if not _has_history(str(today)):
-        with steps.phase(phases, "history"):
-            steps.follow(console, str(today - timedelta(days=1)), HISTORY(steps.pulled()), ask, prepare=_hold_silver)
+    if not _knows_applications(str(today)):
+        with steps.phase(phases, "consents"):
+            _take_in_applications(console, str(today - timedelta(days=1)))
     with steps.phase(phases, "chain"):
         watch = steps.follow(console, str(today), Route(steps.pulled()), ask)
     return steps.finish(console, watch, phases, systems["addresses"])
 
 
-def _has_history(today: str) -> bool:
+def _knows_applications(today: str) -> bool:
     """Whether bronze was built of an earlier day."""
     earlier = (run for run in airflow.client().runs("build_bronze") if (run.get("partition_key") or today) < today)
     return any(run["state"] == "success" for run in earlier)
 
 
-def _hold_silver() -> None:
-    """Keeps silver from being built of the history alone; following the day itself lets it go on."""
-    airflow.client().pause("build_silver")
+def _take_in_applications(console: Console, day: str) -> None:
+    """Applications and registry up to a day into bronze, and from there the consents into their register.
+
+    Silver is held meanwhile; following the day itself lets it go on.
+    """
+    console.print("  applications first: they hold the consents to ask the credit bureau", highlight=False)
+    source_world.pull(APPLICATIONS, day)
+    steps.follow(
+        console, day, Route(("build_bronze",), ()), ask=True, prepare=lambda: airflow.client().pause("build_silver")
+    )
 
 
 def _told(console: Console, line: str) -> None:

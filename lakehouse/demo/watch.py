@@ -62,13 +62,15 @@ class Route:
     @property
     def dags(self) -> tuple[str, ...]:
         """Every DAG of the route; with pulls, the one that tells how fresh they are as well."""
-        return (*self.begins, *self.goes_on, *(() if self.begins == DROP else (ALERT,)))
+        pulls = any(dag_id.startswith("ingest_") and dag_id not in DROP for dag_id in self.begins)
+        return (*self.begins, *self.goes_on, *((ALERT,) if pulls else ()))
 
     def announcing(self, dag_id: str) -> tuple[str, list[str]]:
         """The task of a DAG whose success starts others, and those of them that are on the route."""
-        if dag_id in self.begins:
-            return ("land" if dag_id in DROP else "announce", ["build_bronze"])
-        task, followers = FOLLOWS.get(dag_id, ("", []))
+        if dag_id in self.begins and dag_id not in FOLLOWS:
+            task, followers = "land" if dag_id in DROP else "announce", ["build_bronze"]
+        else:
+            task, followers = FOLLOWS.get(dag_id, ("", []))
         return task, [follower for follower in followers if follower in self.goes_on]
 
 

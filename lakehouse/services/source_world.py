@@ -119,6 +119,11 @@ def write_connections() -> Path:
     return path
 
 
+def pull(departments: tuple[str, ...], partition: str) -> None:
+    """Pulls single departments without the scheduler."""
+    _run("source", "pull", *departments, "--partition", partition)
+
+
 def stop_systems() -> bool:
     """Stops the systems that were started here; whether there were any."""
     if not _note().exists():
