@@ -14,6 +14,8 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
+from sources.economy import calibrate_structure as structure
+
 AXTELL = "Axtell 2001; Heinrich and Dai 2016 (China)"
 GROWTH = "Zou 2019; Stanley 1996"
 DEGREES = "Fujiwara and Aoyama 2008; Chakraborty 2018; Goto and Souma 2020"
@@ -249,10 +251,11 @@ def exits(w: World) -> list[Fact]:
 
 def credit(w: World) -> list[Fact]:
     """Bad loans, first loans, guarantees, prices."""
+    bad = "s.class in ('substandard', 'doubtful', 'loss')"
     stock = w.rows(
-        "with x as (select s.*, f.size_class z from loan_status s join loan using (loan_id) join firm f using (firm_id)) "
-        "select sum(case when days_past_due > 90 and z in ('micro', 'small') then balance_fen end) / sum(case when z in ('micro', 'small') then "
-        "balance_fen end) small, coalesce(sum(case when days_past_due > 90 and z = 'large' then balance_fen end), 0) / "
+        f"with x as (select s.*, {bad} bad, f.size_class z from loan_status s join loan using (loan_id) join firm f using (firm_id)) "
+        "select sum(case when bad and z in ('micro', 'small') then balance_fen end) / sum(case when z in ('micro', 'small') then "
+        "balance_fen end) small, coalesce(sum(case when bad and z = 'large' then balance_fen end), 0) / "
         "sum(case when z = 'large' then balance_fen end) large from x where month > (select min(month) + 365 from x)"
     )
     yearly = bad_rates(w)
@@ -345,7 +348,33 @@ def asset_correlation(share: np.ndarray, count: np.ndarray) -> float:
     return 0.0 if joint <= p * p else float(brentq(gap, 1e-6, 0.9))
 
 
-MEASURES: list[Callable[[World], list[Fact]]] = [sizes, growth, degrees, invoices, payments, exits, credit, futures]
+def makeup(w: World) -> list[Fact]:
+    """Payables to assets, survival by capital, trade inside one community (reads the pairs that `degrees` left)."""
+    ratio, more = structure.payables_to_assets(w)
+    alive = structure.survival(w)
+    assets = "Norden and van Kampen 2015"
+    return [
+        Fact("payables to assets, median", ratio, 0.10, 0.25, assets),
+        Fact("… more for firms short of cash", more, 0.0, None, assets),
+        *[
+            Fact(f"ten-year survival, capital {name}", alive[name], target - 0.07, target + 0.07, SAIC)
+            for name, _, _, target in structure.CAPITAL
+        ],
+        Fact("small firms that trade in one community", structure.inside_one_community(w), 0.3, 0.5, DEGREES),
+    ]
+
+
+MEASURES: list[Callable[[World], list[Fact]]] = [
+    sizes,
+    growth,
+    degrees,
+    invoices,
+    payments,
+    exits,
+    credit,
+    makeup,
+    futures,
+]
 
 
 def measure(folder: Path) -> list[Fact]:

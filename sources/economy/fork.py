@@ -40,9 +40,9 @@ def reach(folder: Path, at: date) -> tuple[Run, int]:
     return run, day
 
 
-def future(run: Run, number: int, days: int = HORIZON, day: int | None = None) -> np.ndarray:
-    """Day on which each firm defaults for the first time in one future (FAR: not at all)."""
-    own = Run(
+def twin(run: Run, number: int) -> Run:
+    """A copy of a run with the random stream of one of its futures; the run itself stays as it is."""
+    return Run(
         run.population,
         run.calendar,
         run.plan,
@@ -55,6 +55,11 @@ def future(run: Run, number: int, days: int = HORIZON, day: int | None = None) -
         eff=run.eff,
         cum=run.cum,
     )
+
+
+def future(run: Run, number: int, days: int = HORIZON) -> np.ndarray:
+    """Day on which each firm defaults for the first time in one future (FAR: not at all)."""
+    own = twin(run, number)
     for _ in range(days):
         kernel.step(own)
     return own.state.firm["default_day"].copy()
