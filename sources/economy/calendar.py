@@ -160,7 +160,7 @@ def build(first_day: str, days: int, burn: int = 0) -> Calendar:
     # Work fades out about ten days before new year and returns by the lantern festival (day 15).
     ramp = np.interp(offset, [-14, -8, -2, 6, 9, 18], [1.0, 0.6, 0.0, 0.0, 0.4, 1.0])
     activity = np.where(holiday, 0.0, np.where(weekday == 6, 0.25, np.where(weekday == 5, 0.7, 1.0))) * ramp
-    ordering = np.where(workday, 1.0, 0.0) * np.interp(offset, [-32, -18, -8, 12, 28], [1.0, 0.35, 0.0, 0.03, 1.0])
+    ordering = np.where(workday, 1.0, 0.0) * np.interp(offset, [-33, -18, -8, 13, 30], [1.0, 0.35, 0.0, 0.03, 1.0])
     retail = np.where(weekday >= 5, 1.25, 0.9) * np.interp(
         offset, [-25, -8, -2, 1, 8, 15], [1.0, 1.35, 1.3, 0.6, 0.8, 1.0]
     )

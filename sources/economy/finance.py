@@ -13,6 +13,7 @@ from sources.economy.state import (
     APPLICATION,
     BAD,
     BULLET,
+    CLAIMS,
     CREDIT,
     DEF,
     DUTIES,
@@ -44,7 +45,7 @@ from sources.economy.state import (
     note,
     pay_duty,
 )
-from sources.economy.trade import SCRAPPED, settle, write_off
+from sources.economy.trade import ENFORCED, SCRAPPED, settle, write_off
 
 FAR = 2**30
 DEFAULT_DAYS = 90
@@ -54,11 +55,11 @@ DEFAULT_DAYS = 90
 # 3 both, 4 short of cash: social insurance last.
 ORDERS = np.array(
     [
-        [0, 1, 2, 5, 3, 6, 4, 7, 8],
-        [0, 5, 3, 6, 4, 7, 1, 2, 8],
-        [0, 1, 2, 3, 6, 5, 4, 7, 8],
-        [0, 3, 6, 5, 4, 7, 1, 2, 8],
-        [0, 1, 5, 3, 6, 4, 7, 8, 2],
+        [0, 9, 1, 2, 5, 3, 6, 4, 7, 8],
+        [0, 9, 5, 3, 6, 4, 7, 1, 2, 8],
+        [0, 9, 1, 2, 3, 6, 5, 4, 7, 8],
+        [0, 9, 3, 6, 5, 4, 7, 1, 2, 8],
+        [0, 9, 1, 5, 3, 6, 4, 7, 8, 2],
     ],
     "i8",
 )
@@ -91,6 +92,14 @@ def interest_of(loan, number):
 
 
 @njit(cache=True)
+def to_repay(loan):
+    """Principal to pay now: what is left of the first unpaid instalment, or all of a loan called in after default."""
+    if loan.status == BAD:
+        return loan.balance
+    return min(loan.balance, principal_of(loan, loan.at) - loan.part_principal)
+
+
+@njit(cache=True)
 def bank_party(bank):
     """Party of a bank."""
     return -100 - bank
@@ -113,7 +122,7 @@ def pay_loan(s, t, d, interest, principal, payer):
         f.bank -= principal
     if interest + principal > 0:
         note(s, REP, s.books.repayment, (d, loan.at, t, principal, interest))
-    while loan.at <= loan.months:
+    while loan.at <= loan.months and loan.status == RUNNING:
         full = interest_of(loan, loan.at) + principal_of(loan, loan.at)
         if loan.part_interest + loan.part_principal < full or due_day(loan, loan.at) > t:
             break
@@ -145,7 +154,7 @@ def principal_due(s, t, i):
     while d >= 0:
         loan = s.loan[d]
         if (loan.status == RUNNING or loan.status == BAD) and loan.at <= loan.months and due_day(loan, loan.at) <= t:
-            total += principal_of(loan, loan.at) - loan.part_principal
+            total += to_repay(loan)
         d = loan.next
     return total
 
@@ -166,7 +175,7 @@ def serve_loans(s, t, i, principal):
                 break
             if loan.status == REPAID or loan.at > loan.months or due_day(loan, loan.at) > t:
                 break
-            rest = min(loan.balance, principal_of(loan, loan.at) - loan.part_principal)
+            rest = to_repay(loan)
             part = min(rest, max(0, s.cash[i]))
             if part > 0:
                 pay_loan(s, t, d, 0, part, i)
@@ -189,11 +198,13 @@ def pay_suppliers(s, t, i, key, reserve):
             if free >= x.left:
                 f.overdue -= x.left
                 settle(s, t, at, x.left)
-            elif t - x.planned > 30 and free > 200_000:
-                part = free // 2
+            elif (key == ENFORCED or t - x.planned > 30) and free > 200_000:
+                part = free if key == ENFORCED else free // 2
                 f.overdue -= part
                 settle(s, t, at, part)
         if x.left == 0:
+            if x.key == ENFORCED:
+                f.claims -= 1
             drop_item(s, at)
         else:
             x.next = -1
@@ -249,7 +260,8 @@ def waterfall(s, t, i):
     if s.cash[i] < need:
         f.constrained = 1
         year = f.slow * 365.0
-        gap = hard + soft // 2 + f.overdue // 4 - s.cash[i]
+        # An owner puts nothing more into a loan that was called in.
+        gap = hard + (0 if f.defaulted else soft // 2) + f.overdue // 4 - s.cash[i]
         if gap > 0:
             gap -= put_in(s, t, i, gap)
         if gap > 0 and f.borrower and f.app_due == FAR and t - f.last_apply > 75 and f.closing == 0:
@@ -271,6 +283,9 @@ def waterfall(s, t, i):
             break
         if stage < DUTIES:
             pay_duty(s, t, i, stage, min(s.owed[stage, i], s.cash[i]))
+        elif stage == CLAIMS:
+            if f.claims > 0:
+                pay_suppliers(s, t, i, ENFORCED, 0)
         elif stage == INTEREST:
             serve_loans(s, t, i, False)
         elif stage == KEY_SUPPLIERS:
@@ -407,14 +422,14 @@ def decide(s, t, i, credit, base_rate, spread):
     """The bank decides on a pending application."""
     f = s.firm[i]
     year = f.slow * 365.0
-    limit = np.int64(s.k.bank_limit * year * (0.6 + 0.8 * s.rng.random()) * (1.0 + 0.3 * credit)) - f.bank
+    limit = np.int64(s.k.bank_limit * year * (0.8 + 0.4 * s.rng.random()) * (1.0 + 0.3 * credit)) - f.bank
     amount = min(f.app_amount, limit) // 1_000_000 * 1_000_000
     z = appeal(s, t, i, credit)
     age = t - f.founded
     reason = 0
     if z <= 0:
         reason = 1
-    if age < 1000 and s.rng.random() < 0.75:
+    if age < 1100 and s.rng.random() < 0.75:
         reason = 2
     if amount < 5_000_000:
         reason = 3
@@ -480,6 +495,8 @@ def renewals(s, t, d, credit, base_rate, spread):
         rich = s.cash[loan.firm] > 1.5 * loan.balance and s.rng.random() < 0.5
         if rich:
             return
+        if s.rng.random() < s.k.withdraw:
+            z = -1.0
         if z <= 0:
             loan.renewal = REFUSED
             f.refused = t
@@ -580,8 +597,6 @@ def loans_day(s, t, credit, base_rate, spread):
                 first = t - late
                 row = (loan.firm, d, first, first + 30, t, f.bank, cause_of(s, t, loan.firm), f.lost_from)
                 note(s, DEF, s.books.default, row)
-        if loan.status == BAD and late == 0:
-            loan.status = RUNNING
         if late >= 120 and loan.guarantor >= 0:
             call_guarantor(s, t, d)
         if late > 540:
@@ -642,7 +657,7 @@ def requests(s, t, credit, base_rate, spread):
             continue
         year = f.slow * 365.0
         usual = year / 365.0
-        target = usual * (12.0 + 45.0 * f.prudence)
+        target = usual * (25.0 + 25.0 * f.prudence)
         spare = s.cash[i] - np.int64(target)
         if spare > 0 and f.private > 0:
             back = min(spare, f.private)
@@ -660,7 +675,7 @@ def requests(s, t, credit, base_rate, spread):
         rested = f.app_due == FAR and t - f.last_apply > 150
         if f.borrower and f.closing == 0 and rested and s.cash[i] < 0.6 * target and s.rng.random() < 0.10:
             product = INSTALMENT if s.rng.random() < 0.4 else BULLET
-            apply_for(s, t, i, np.int64(year * (0.06 + 0.16 * s.rng.random())), product, 1)
+            apply_for(s, t, i, np.int64(year * (0.09 + 0.10 * s.rng.random())), product, 1)
 
 
 @njit(cache=True)
@@ -697,7 +712,7 @@ def close_firm(s, t, i, flows):
         follow = s.item[at].next
         drop_item(s, at)
         at = follow
-    f.due_head, f.due_tail, f.overdue = -1, -1, 0
+    f.due_head, f.due_tail, f.overdue, f.claims = -1, -1, 0, 0
     f.active, f.closed, f.constrained, f.use = 0, t, 0, 0.0
     f.staff = 0
     f.private = 0
@@ -728,7 +743,7 @@ def endings(s, t, flows):
             if age < 1:
                 rate = 0.016
             elif age < 2:
-                rate = 0.06
+                rate = 0.045
             elif age < 3:
                 rate = 0.095
             elif age < 7:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -242,6 +244,9 @@ def shocks(s, sigma_chain, sigma_goods):
         if f.active == 0:
             continue
         f.attract -= f.attract * s.k.revert / 365.0
+        if f.constrained:
+            f.overhead -= s.k.retrench / 365.0
+            f.attract += s.k.recover / 365.0 * (f.attract < 0.0)
         f.overhead += (f.waste - f.overhead) * s.k.overhead_revert / 365.0 + wander * s.rng.standard_normal()
         if s.rng.random() < rate:
             scale = s.k.jump_scale * (max(f.staff, 2) / 10.0) ** s.k.jump_size
@@ -436,6 +441,24 @@ def rewire(run: Run, t: int) -> None:
     s.seq[LINKS] = top + len(fresh)
 
 
+ENTRY: dict[Any, Callable[..., Any]] = {}
+
+
+def call(function: Any, *arguments: Any) -> Any:
+    """Calls a compiled function by its one entry point.
+
+    Numba works out the types of a state with its records anew at each call, which takes longer than a small world's
+    day; here they are always the same.
+    """
+    entry = ENTRY.get(function)
+    if entry is not None:
+        return entry(*arguments)
+    result = function(*arguments)
+    if len(function.overloads) == 1:
+        ENTRY[function] = next(iter(function.overloads.values())).entry_point
+    return result
+
+
 def step(run: Run) -> None:
     """Runs one day."""
     cal, t = run.calendar, run.day
@@ -451,46 +474,46 @@ def step(run: Run) -> None:
     price = np.exp(s.goods_state)
     voids = 0.0 if cal.dates[at] >= np.datetime64("2024-12-01") else s.k.void_rate
     run.flows[:] = 0
-    reset_day(s)
-    shocks(s, 0.06, 0.16)
-    births(s, t)
+    call(reset_day, s)
+    call(shocks, s, 0.06, 0.16)
+    call(births, s, t)
     if t % 7 == 0:
-        trade.norms(s, t)
-        hire_and_fire(s)
+        call(trade.norms, s, t)
+        call(hire_and_fire, s)
         windfalls(s)
-    trade.ship_due(s, t)
-    trade.produce(s, activity, int(cal.day_of_year[at]), lock, 0.25)
-    trade.ship_backlog(s, t)
-    trade.receive(s, t, vat, run.flows, voids)
-    trade.retail(s, t, season, demand, vat, lock, 0.35, price, run.flows)
+    call(trade.ship_due, s, t)
+    call(trade.produce, s, activity, int(cal.day_of_year[at]), lock, 0.25)
+    call(trade.ship_backlog, s, t)
+    call(trade.receive, s, t, vat, run.flows, voids)
+    call(trade.retail, s, t, season, demand, vat, lock, 0.35, price, run.flows)
     if eff > 0:
-        trade.place_orders(s, t, float(cal.ordering[at]), run.cum, cal.burn, demand, price)
-        trade.one_off(s, t, eff, price)
-    trade.fall_due(s, t)
-    fall_due_duties(s, t, month, dom)
+        call(trade.place_orders, s, t, float(cal.ordering[at]), run.cum, cal.burn, demand, price)
+        call(trade.one_off, s, t, eff, price)
+    call(trade.fall_due, s, t)
+    call(fall_due_duties, s, t, month, dom)
     if t in run.by_day:
         transfers(s, t, run.by_day[t])
     divert(run, t)
-    finance.waterfalls(s, t)
+    call(finance.waterfalls, s, t)
     if dom == 20:
-        finance.month_interest_private(s, t)
-    finance.loans_day(s, t, credit, rate, spread)
-    finance.requests(s, t, credit, rate, spread)
+        call(finance.month_interest_private, s, t)
+    call(finance.loans_day, s, t, credit, rate, spread)
+    call(finance.requests, s, t, credit, rate, spread)
     if t >= 0:
-        finance.endings(s, t, run.flows)
+        call(finance.endings, s, t, run.flows)
     elif dom == 1:
         # Nobody leaves during the burn-in: owners' means are refilled, so that the first day has all its firms.
         s.firm["wealth"] = np.maximum(s.firm["wealth"], (s.firm["slow"] * 365 * s.k.owner_wealth).astype("i8"))
-    trade.forecast(s, eff, season, 32.0)
+    call(trade.forecast, s, eff, season, 32.0)
     last = at + 1 == len(cal.month) or cal.month[at + 1] != cal.month[at]
     if last:
-        trade.bundle(s, t)
-        close_month(s, month, params.SOCIAL_RATE, params.UTILITY_SHARE)
+        call(trade.bundle, s, t)
+        call(close_month, s, month, params.SOCIAL_RATE, params.UTILITY_SHARE)
         shave(run, month)
     if run.history is not None:
         keep(run, t, month if last else -1)
     if last:
-        reset_month(s)
+        call(reset_month, s)
         rewire(run, t)
     if s.seq[10]:
         raise RuntimeError(

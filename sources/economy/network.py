@@ -123,7 +123,7 @@ def outside_links(rng: np.random.Generator, pop: Population, inside: np.ndarray)
     day = np.maximum(pop.founded, 0)
     popular = 1.0 / np.arange(1, pop.outside + 1) ** 0.7
     popular /= popular.sum()
-    count = np.where(need > 0.6, rng.integers(2, 4, pop.n), 1)
+    count = np.where(need > 0.6, rng.integers(2, 4, pop.n), rng.integers(1, 3, pop.n))
     buyer = np.repeat(np.arange(pop.n), count)
     split = rng.dirichlet([2.0, 2.0, 2.0], pop.n)
     part = np.concatenate([split[i, :c] / split[i, :c].sum() for i, c in enumerate(count)])
@@ -132,10 +132,10 @@ def outside_links(rng: np.random.Generator, pop: Population, inside: np.ndarray)
     supply = supply[supply["share"] > 0.01]
     supply["lead"] = rng.integers(2, 8, len(supply))
     sells_out = ~np.isin(pop.kind, [KINDS.index("retailer")])
-    some = np.clip(3.0 * (pop.staff / params.MIN_STAFF) ** 0.65 * rng.lognormal(0, 0.5, pop.n), 1, 400)
+    some = np.clip(2.4 * (pop.staff / params.MIN_STAFF) ** 0.8 * rng.lognormal(0, 0.5, pop.n), 1, 400)
     some = np.where(sells_out, some, 0).astype("i4")
     seller = np.repeat(np.arange(pop.n), some)
-    amount = rng.gamma(0.9, 1.0, len(seller)) + 0.1
+    amount = rng.gamma(1.2, 1.0, len(seller)) + 0.1
     whole = np.bincount(seller, amount, pop.n)
     party = OUTSIDE + rng.choice(pop.outside, len(seller), p=popular)
     return np.concatenate([supply, new_links(rng, seller, party, amount / whole[seller], day[seller])])

@@ -16,7 +16,7 @@ HOUSE, STATE, WORLD, LENDER, SECTORS = 0, 1, 2, 3, 4
 # What a firm owes by the month: index of `owed`.
 WAGE, TAX, SOCIAL, UTILITY, RENT, DUTIES = 0, 1, 2, 3, 4, 5
 # Stages of the daily waterfall after the duties above.
-INTEREST, KEY_SUPPLIERS, SUPPLIERS, PRINCIPAL, STAGES = 5, 6, 7, 8, 9
+INTEREST, KEY_SUPPLIERS, SUPPLIERS, PRINCIPAL, CLAIMS, STAGES = 5, 6, 7, 8, 9, 10
 # Where an item (order → shipment → invoice) stands.
 FREE, ORDERED, BACKLOG, SHIPPED, INVOICED, DUE = 0, 1, 2, 3, 4, 5
 ORDER, DELIVERY, INVOICE, PAYMENT, APPLICATION, ENQUIRY, FREE_TOP, LOANS, LINKS, RECORDING, FAULT = range(11)
@@ -50,7 +50,7 @@ FIRM = np.dtype(
         *fields("i8", "active closing defaulted constrained hold"),
         *fields("i8", "closed default_day dpd last_apply refused lost_from lost_day closing_from"),
         *fields("f8", "attract overhead fc fast slow staff_f norm adjust unit_cost lost waste"),
-        *fields("i8", "staff raw wip fin backlog onorder ar ap overdue bank private bridge wealth"),
+        *fields("i8", "staff raw wip fin backlog onorder ar ap overdue bank private bridge wealth claims"),
         # pending application or renewal
         *fields("i8", "app_due app_bank app_product app_purpose renew_day renew_bank renew_loan"),
         *fields("i8", "app_amount app_id renew_amount"),
@@ -120,13 +120,13 @@ class Knobs(NamedTuple):
 
     late_share: float = 0.55  # invoices paid late by habit though cash suffices
     late_days: float = 58.0  # mean of that delay (Coface China 2025: 65 days)
-    jump_rate: float = 2.0  # shocks to a firm's custom a year (assumed)
-    jump_scale: float = 0.20  # Laplace scale at ten staff (assumed)
+    jump_rate: float = 1.4  # shocks to a firm's custom a year (assumed)
+    jump_scale: float = 0.23  # Laplace scale at ten staff (assumed)
     jump_size: float = -0.20  # power of size (Stanley 1996, Zou 2019: −0.1 … −0.25)
     revert: float = 0.25  # a year (assumed)
     overhead_noise: float = 0.030  # of sales, a year (assumed)
     overhead_revert: float = 0.5
-    sundry_year: float = 46.0  # small purchases a firm-year (computed on 220 Chinese firms' invoices)
+    sundry_year: float = 48.0  # small purchases a firm-year (computed on 220 Chinese firms' invoices)
     spot_year: float = 4.0  # one-off customers a firm-year (same)
     void_rate: float = 0.055
     red_rate: float = 0.022
@@ -143,8 +143,12 @@ class Knobs(NamedTuple):
     sue_close: float = 0.004  # a defaulted firm's daily chance to be wound up
     owner_wealth: float = 0.03  # of a year's sales that an owner can put in
     exit_scale: float = 1.35
-    accident_year: float = 0.05  # losses out of the blue (fire, claims, a family's need) a firm-year (assumed)
-    accident_share: float = 1.0  # their mean, of a year's sales (assumed)
+    accident_year: float = 0.10  # losses out of the blue (fire, claims, a family's need) a firm-year (assumed)
+    accident_share: float = 0.5  # their mean, of a year's sales at ten staff (assumed)
+    accident_size: float = -0.3  # power of size of that mean (assumed)
+    withdraw: float = 0.045  # renewals that a bank refuses for reasons of its own (assumed)
+    retrench: float = 0.3  # fall of the overhead of firms short of cash, of sales a year (assumed)
+    recover: float = 0.3  # rise of their custom while it is below its mean, a year (assumed)
     lot_noise: float = 0.5
     refuse_share: float = 0.5
 

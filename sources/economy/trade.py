@@ -33,6 +33,8 @@ from sources.economy.state import (
 )
 
 FAR = 2**30
+ENFORCED = 2  # key of a claim that a court enforces; 1 marks key suppliers
+LONGEST_SPAN, LARGEST_SPAN = 100.0, 130.0  # days of use that one order makes up for; with its pull towards target
 FARM, SEASON_LOW, SEASON_HIGH = 4, 0.12, 3.0
 # Flows of goods of the day, in units: bought outside, sold outside, sold to households, scrapped, wasted.
 FROM_OUTSIDE, TO_OUTSIDE, TO_HOUSEHOLDS, SCRAPPED = 0, 1, 2, 3
@@ -74,6 +76,8 @@ def push_due(s, i, at):
         f.due_head = at
     f.due_tail = at
     f.overdue += s.item[at].left
+    if s.item[at].key == ENFORCED:
+        f.claims += 1
 
 
 @njit(cache=True)
@@ -121,7 +125,8 @@ def place_orders(s, t, eff, cum, burn, demand, price_now):
         if s.rng.random() >= eff:
             k.next_order = t + 1
             continue
-        elapsed = cum[t + burn] - cum[max(0, k.last_order + burn)]
+        # Nobody makes up at once for a long time without orders (held deliveries, full stores).
+        elapsed = min(LONGEST_SPAN, cum[t + burn] - cum[max(0, k.last_order + burn)])
         qty = 0.0
         outer = k.seller >= OUT
         if k.buyer < OUT:
@@ -133,7 +138,7 @@ def place_orders(s, t, eff, cum, burn, demand, price_now):
                 k.next_order = t + 5
                 continue
             pull = 1.0 if outer else np.exp(s.firm[k.seller].attract)
-            qty = k.share * pull / b.norm * b.fc * elapsed * b.adjust
+            qty = k.share * pull / b.norm * b.fc * min(LARGEST_SPAN, elapsed * b.adjust)
         else:
             f = s.firm[k.seller]
             qty = k.share * f.base * np.exp(f.attract) * elapsed * demand[f.chain]
@@ -207,9 +212,10 @@ def one_off(s, t, eff, price_now):
             if amount > 100000:
                 take_order(s, t, -1, pick_outside(s), i, 1, amount, t + 15, 60, 1, 1)
         if s.rng.random() < s.k.accident_year / 365.0:
-            amount = np.int64(year_sales * s.k.accident_share * s.rng.exponential() * (max(f.size, 3.0) / 10.0) ** -0.3)
+            size = (max(f.size, 3.0) / 10.0) ** s.k.accident_size
+            amount = np.int64(year_sales * s.k.accident_share * s.rng.exponential() * size)
             if amount > 100000:
-                take_order(s, t, -1, pick_outside(s), i, 1, amount, t + 2, 5, 1, 1)
+                take_order(s, t, -1, pick_outside(s), i, 1, amount, t + 2, 5, 2, 1)
 
 
 @njit(cache=True)
@@ -416,7 +422,7 @@ def invoice(s, t, at, vat, voids):
             write_off(s, t, at)
             drop_item(s, at)
             return
-    x.planned = t + habit(s, x.buyer, x.planned)
+    x.planned = t + (x.planned if x.key == ENFORCED else habit(s, x.buyer, x.planned))
     x.state = INVOICED
     schedule(s, at, 2, max(x.planned, t + 1))
 

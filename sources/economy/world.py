@@ -39,6 +39,9 @@ REASONS = ("none", "score", "too_young", "limit")
 APPLIED_FOR = ("working_capital", "growth", "renewal")
 REWRITTEN_PER_MILLE = 9  # invoices first written with a wrong heading (assumed)
 LOAN_STATUS = ("running", "repaid", "bad", "written_off")
+# A debtor's loans at a bank are all bad when more than a tenth of them is (rules on the risk classification of
+# financial assets of commercial banks, 2023).
+SPOILS, SUBSTANDARD = 0.1, 2
 CLASSES = ("normal", "special_mention", "substandard", "doubtful", "loss")
 
 
@@ -287,6 +290,10 @@ class Spill:
         x = loans[live]
         due = x["start"] + x["at"].astype("i8") * 365 // 12
         late = np.where(x["at"] <= x["months"], np.maximum(0, t - due), 0)
+        debtor = np.unique(x["firm"] * 100 + x["bank"], return_inverse=True)[1]
+        owed, bad = np.bincount(debtor, x["balance"]), np.bincount(debtor, x["balance"] * (late > 90))
+        spoiled = (bad > SPOILS * owed)[debtor]
+        standing = np.searchsorted([1, 91, 271, 361], late, side="right")
         self.writer.write(
             "loan_status",
             {
@@ -294,7 +301,7 @@ class Spill:
                 "month": self.dates(np.full(len(live), t)),
                 "balance_fen": x["balance"],
                 "days_past_due": np.minimum(late, 32000).astype("i2"),
-                "class": words(np.searchsorted([1, 91, 271, 361], late, side="right"), CLASSES),
+                "class": words(np.where(spoiled, np.maximum(standing, SUBSTANDARD), standing), CLASSES),
             },
         )
 

@@ -11,6 +11,7 @@ from sources.economy.state import (
     BULLET,
     DUTIES,
     RECORDING,
+    REPAID,
     SOCIAL,
     TAX,
     WAGE,
@@ -113,6 +114,22 @@ def test_short_of_cash_wages_come_first_and_social_insurance_waits(run: Run) -> 
     assert run.state.owed[SOCIAL, 1] == 25_500
 
 
+def test_a_claim_that_a_court_enforces_is_paid_after_wages_with_all_cash(run: Run) -> None:
+    bare(run, 1, 400_000)
+    owe(run, 1, WAGE, 100_000)
+    owe(run, 1, TAX, 20_000)
+    bill(run, 2, 1, 1_000_000, key=trade.ENFORCED)
+    bill(run, 3, 1, 50_000, key=1)
+    finance.waterfall(run.state, run.day, 1)
+    assert paid(run, 1) == [(2, 100_000), (0, 300_000)]
+    assert run.state.firm["claims"][1] == 1
+    run.state.cash[1] = 800_000
+    run.state.books.n[:] = 0
+    finance.waterfall(run.state, run.day, 1)
+    assert paid(run, 1) == [(0, 700_000), (3, 20_000), (0, 50_000)]
+    assert run.state.firm["claims"][1] == 0
+
+
 def test_default_comes_on_the_ninetieth_day_and_not_before(run: Run) -> None:
     bare(run, 1, 0)
     start = run.day - 40
@@ -140,6 +157,22 @@ def test_paying_the_oldest_instalment_keeps_a_firm_from_default(run: Run) -> Non
         finance.loans_day(run.state, day, 0.0, 0.04, 0.02)
         assert run.state.firm["dpd"][1] < 60
     assert not run.state.firm["defaulted"][1]
+
+
+def test_after_default_the_bank_calls_in_the_whole_loan(run: Run) -> None:
+    bare(run, 1, 0)
+    start = run.day - 40
+    number = loan_of(run, 1, 100_000, start)
+    late = start + 30 + 90
+    finance.loans_day(run.state, late, 0.0, 0.04, 0.02)
+    run.state.cash[1] = 60_500
+    finance.waterfall(run.state, late, 1)
+    assert run.state.loan["balance"][number] == 40_000
+    finance.loans_day(run.state, late + 200, 0.0, 0.04, 0.02)
+    assert run.state.firm["dpd"][1] == 290
+    run.state.cash[1] = 40_000
+    finance.waterfall(run.state, late + 201, 1)
+    assert run.state.loan["status"][number] == REPAID
 
 
 def test_every_default_of_a_run_has_ninety_unpaid_days() -> None:
