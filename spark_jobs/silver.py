@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse import engine, ledger, tables
 from lakehouse.contracts import Contract
 from lakehouse.errors import ContractError
-from spark_jobs import silver_economy, silver_files, silver_merge, silver_plan, silver_versions
+from spark_jobs import silver_bureau, silver_economy, silver_files, silver_merge, silver_plan, silver_versions
 from spark_jobs.silver_plan import Input, Reader, Table
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def build(partition: str) -> dict[str, Any]:
             if silver_plan.is_current(table, now, built, silver_plan.head(spark, table.name)):
                 continue
             _make(reader, table, now, built.get((table.name, published.get(table.name, -1))))
-            made.append((table.name, tables.build_version(spark, table.name), now))
-            run.details[table.name] = spark.table(tables.build_name(table.name)).count()
+            version, run.details[table.name] = silver_plan.written(spark, table.name)
+            made.append((table.name, version, now))
             if table.name == silver_economy.SUBJECTS:
                 run.details["unresolved_subjects"] = silver_economy.unresolved(reader)
         silver_plan.record(spark, run.run_id, made)
@@ -111,12 +111,12 @@ CONFORMED: dict[str, tuple[tuple[str, ...], tuple[Callable[[Reader], DataFrame |
         ("gov_registry__enterprise", "bank__credit_record", "bank__applicant"),
         (silver_files.enterprise, silver_economy.enterprise),
     ),
-    "silver.loan": (("bank__loan",), (silver_files.loan, silver_economy.loan)),
+    "silver.loan": (("bank__loan",), (silver_files.loan, silver_economy.loan, silver_bureau.loan)),
     "silver.credit_record": (("bank__credit_record",), (silver_files.credit_record,)),
 }
 # What feeds add; a table with feeds also depends on who is who.
 FEEDS: dict[str, tuple[str, ...]] = {
     "silver.vat_invoice": (silver_economy.INVOICES,),
     "silver.enterprise": (silver_economy.REGISTRY,),
-    "silver.loan": (silver_economy.LOAN, silver_economy.MONTH, silver_economy.GUARANTEE),
+    "silver.loan": (silver_economy.LOAN, silver_economy.MONTH, silver_economy.GUARANTEE, silver_bureau.REPORT),
 }

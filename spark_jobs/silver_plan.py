@@ -27,7 +27,7 @@ BUILD_SCHEMA = (
     "built_at timestamp"
 )
 # The code that decides what silver's tables hold; a change of it makes them anew.
-CODE = ("silver.py", "silver_economy.py", "silver_files.py", "silver_versions.py", "invoices.py")
+CODE = ("silver.py", "silver_bureau.py", "silver_economy.py", "silver_files.py", "silver_versions.py", "invoices.py")
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,15 @@ def record(spark: SparkSession, run_id: str, made: Iterable[tuple[str, int, Inpu
 def head(spark: SparkSession, table: str) -> int | None:
     """The newest version of a table's build; None before its first."""
     return tables.build_version(spark, table) if spark.catalog.tableExists(tables.build_name(table)) else None
+
+
+def written(spark: SparkSession, table: str) -> tuple[int, int]:
+    """The version that a table's build has come to and its rows."""
+    name = tables.build_name(table)
+    last = spark.sql(f"DESCRIBE HISTORY {name} LIMIT 1").select("version", "operation", "operationMetrics").collect()[0]
+    # Only what writes a table as a whole counts all of its rows.
+    told = last["operationMetrics"].get("numOutputRows") if last["operation"].startswith("CREATE OR REPLACE") else None
+    return last["version"], int(told) if told is not None else spark.table(name).count()
 
 
 def load_contracts() -> dict[str, Contract]:
