@@ -19,7 +19,7 @@ from tests.economy import checks, synthetic
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up history of 900 firms and two years with everything derived from it."""
     out = tmp_path_factory.mktemp("world")
-    data = synthetic.world(out, firms=900, years=2.0, seed=11)
+    data = synthetic.world(out, firms=900, years=2.0, seed=12)
     content.derive(data)
     for name, table in data.population.tables.items():
         data.writer.write(name, table)
