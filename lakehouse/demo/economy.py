@@ -32,7 +32,7 @@ def run(console: Console, chosen: World, ask: bool) -> bool:
     Whether enterprises were scored. Repeated, it pulls again and finds nothing new.
     """
     phases: steps.Phases = []
-    place.enter("demo")
+    place.enter("economy")
     console.print(
         f"[bold]vinelake demo[/]  a simulated economy of {chosen.firms:,} enterprises over {chosen.years} years, "
         "behind its source systems",
@@ -54,7 +54,7 @@ def run(console: Console, chosen: World, ask: bool) -> bool:
 def advance(console: Console, days: int, ask: bool) -> bool:
     """Lets days pass in the world that runs, and takes its new today through the chain."""
     phases: steps.Phases = []
-    place.enter("demo")
+    place.enter("economy")
     systems = source_world.status()
     if not source_world.is_up(systems):
         raise ConfigError("the source systems do not run", remedy="run `make demo` first")

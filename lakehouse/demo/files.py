@@ -19,7 +19,7 @@ def run(console: Console, invoices: Path | None, received: date | None, firms: i
         place.enter("invoices")
         what = str(drop.folder)
     else:
-        place.enter("built_in")
+        place.enter("demo")
         drop = place.built_in_drop(firms, received)
         generator = place.start_generator(drop, firms)
         what = f"built-in portfolio of {firms:,} enterprises"
