@@ -32,10 +32,10 @@ def infer(
     (`platform:platform.orders`) or a pattern of files (`field:remote_sensing/*.csv`). The draft goes to standard
     output, or to --out; what a sample cannot tell is marked TODO.
     """
+    from contracting import draft as drafts
+    from contracting import remote
+    from contracting import sample as samples
     from lakehouse import contracts
-    from lakehouse.contracting import draft as drafts
-    from lakehouse.contracting import remote
-    from lakehouse.contracting import sample as samples
     from lakehouse.errors import ConfigError
 
     if Path(sample).is_file():
@@ -74,8 +74,8 @@ def check(names: tuple[str, ...], against: str | None, models: bool, as_json: bo
     of silver, gates, dbt models, features, labels, registered models. Ends with 1 if readers break, if the version's
     number does not fit the change, or if a draft's TODO is still open.
     """
+    from contracting import check as checks
     from lakehouse import contracts
-    from lakehouse.contracting import check as checks
 
     folder = get_settings().contracts_dir
     known = contracts.load_all(folder)

@@ -59,8 +59,8 @@ def test_feed(name: str, partition: str | None, parts: int, as_json: bool) -> No
     """
     from datetime import timedelta
 
+    from contracting import trial
     from lakehouse import contracts
-    from lakehouse.contracting import trial
     from lakehouse.errors import ConfigError
     from lakehouse.settings import get_settings
     from lakehouse.time import parse_partition, utc_now

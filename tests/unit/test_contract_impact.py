@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from contracting import check, dbt_models
+from contracting.compare import Change, compare, version_fault
+from contracting.derivation import Derivation
+from contracting.readers import Readers
 from lakehouse import contracts
 from lakehouse.cli import main
-from lakehouse.contracting import check, dbt_models
-from lakehouse.contracting.compare import Change, compare, version_fault
-from lakehouse.contracting.derivation import Derivation
-from lakehouse.contracting.readers import Readers
 from lakehouse.contracts import Contract
 from lakehouse.settings import PROJECT_DIR, get_settings
 

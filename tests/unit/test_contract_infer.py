@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from contracting import draft, personal, sample
+from contracting.profile import keys, profiles
 from lakehouse import contracts
 from lakehouse.cli import main
 from lakehouse.cli.contracts import _options
-from lakehouse.contracting import draft, personal, sample
-from lakehouse.contracting.profile import keys, profiles
 from lakehouse.contracts import Contract
 from lakehouse.errors import ConfigError, SourceError
 from lakehouse.settings import get_settings

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from contracting import trial, values
 from lakehouse import connections, contracts
 from lakehouse.connections import Connection
-from lakehouse.contracting import trial, values
 from lakehouse.contracts import Column, Contract
 from lakehouse.errors import ConfigError
 from lakehouse.settings import PROJECT_DIR

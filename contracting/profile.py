@@ -9,8 +9,8 @@ from datetime import datetime
 from itertools import combinations
 from typing import Any
 
-from lakehouse.contracting import personal
-from lakehouse.contracting.sample import Record
+from contracting import personal
+from contracting.sample import Record
 
 # How Spark writes a day's or month's format, and how Python reads it; the narrowest first.
 DATES = {

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from contracting.compare import Change, compare, version_fault
+from contracting.draft import open_items
+from contracting.readers import Reader, Readers, models_with
 from lakehouse import contracts
-from lakehouse.contracting.compare import Change, compare, version_fault
-from lakehouse.contracting.draft import open_items
-from lakehouse.contracting.readers import Reader, Readers, models_with
 from lakehouse.contracts import Contract
 from lakehouse.errors import ConfigError
 from lakehouse.settings import get_settings

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from lakehouse.contracting.names import Guess, Vocabulary
-from lakehouse.contracting.profile import Profile, keys, profiles
-from lakehouse.contracting.sample import Sample
+from contracting.names import Guess, Vocabulary
+from contracting.profile import Profile, keys, profiles
+from contracting.sample import Sample
 from lakehouse.contracts import Contract
 
 TODO = "TODO"

@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lakehouse.contracting import dbt_models, silver_code
-from lakehouse.contracting.derivation import WORD, Derivation
+from contracting import dbt_models, silver_code
+from contracting.derivation import WORD, Derivation
 from lakehouse.contracts import Contract
 from lakehouse.errors import VinelakeError
 

@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 from types import FunctionType
 from typing import Any
 
-from lakehouse.contracting.derivation import HOLE, Derivation
+from contracting.derivation import HOLE, Derivation
 
 OWN = ("spark_jobs.",)
 

@@ -10,9 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from contracting.sample import Record, Sample, list_of, records_of
 from lakehouse import connections
 from lakehouse.connections import Connection
-from lakehouse.contracting.sample import Record, Sample, list_of, records_of
 from lakehouse.contracts import Contract, KnownAt
 from lakehouse.errors import ConfigError, SourceError
 from lakehouse.feeds import Feed

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lakehouse.contracting.derivation import Derivation
+from contracting.derivation import Derivation
 from lakehouse.errors import ConfigError
 
 GRAIN = {"as_of", "enterprise_id", "direction", "*"}

@@ -15,9 +15,9 @@ import duckdb
 import pyarrow as pa
 import sqlglot
 
-from lakehouse.contracting import remote, values
-from lakehouse.contracting.profile import profiles
-from lakehouse.contracting.sample import Record
+from contracting import remote, values
+from contracting.profile import profiles
+from contracting.sample import Record
 from lakehouse.contracts import Column, Contract
 from lakehouse.errors import ConfigError
 
