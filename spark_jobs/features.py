@@ -66,11 +66,13 @@ def as_of_dates(spark: SparkSession, partition: str) -> list[date]:
 def observation_dates(spark: SparkSession, partition: str) -> list[date]:
     """Past dates on which models observe firms, by the rule of `dbt_project/observation.yml`.
 
-    Read from what had been published by the time of the call: the first invoice day known at the
-    partition, and whether there are loans with dated outcomes.
+    Read from what had been published by the time of the call: where history begins, and whether there are loans with
+    dated outcomes. History begins on the first invoice's day of issue, or on the eve of its being known where that is
+    later: of the months before a source's first delivery only stragglers come.
     """
+    begins = "min(greatest(issued_on, date_sub(cast(known_at AS date), 1)))"
     first = spark.sql(
-        f"SELECT min(issued_on) FROM {tables.published_name('silver.vat_invoice')} "
+        f"SELECT {begins} FROM {tables.published_name('silver.vat_invoice')} "
         f"WHERE known_at <= timestamp'{parse_partition(partition)} 00:00:00'"
     ).collect()[0][0]
     if first is None:
