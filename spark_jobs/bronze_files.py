@@ -6,6 +6,7 @@ mean is decided by the row rules. Files of evidence (`binary`) hold no records a
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -27,8 +28,11 @@ FILE_BYTES = 64 << 20  # of received bytes that are worth a file of the table
 EVIDENCE = "binary"
 # Spark writes the name as in an address, with %20 for a space; `+` stands for itself.
 SOURCE_FILE = "url_decode(replace(_metadata.file_name, '+', '%2B')) AS source_file"
+# A quote within quotes is doubled (RFC 4180); a backslash is a letter.
+CSV = {"escape": '"', "columnNameOfCorruptRecord": CORRUPT}
 PLACED = ("source_file", "row_number")
 # One partition per file makes the running id within a partition the record's number in its file.
+LINE_NUMBER = f"monotonically_increasing_id() % {1 << 33}L AS row_number"  # the header's is 0
 ROW_NUMBER = f"monotonically_increasing_id() % {1 << 33}L + 1 AS row_number"
 
 
@@ -107,19 +111,36 @@ def _pattern(path: Path) -> str:
 def _read_csv(spark: SparkSession, contract: Contract, paths: list[str], header: tuple[str, ...]) -> DataFrame:
     names = {c.source_name: RAW + c.name for c in contract.columns}
     held = [names.get(cell, f"ignored_{i}") for i, cell in enumerate(header)]
-    frame = (
-        spark.read.schema(", ".join(f"`{name}` string" for name in [*held, CORRUPT]))
-        .option("header", True)
-        .option("enforceSchema", True)
-        .option("encoding", contract.encoding)
-        .option("escape", '"')  # a quote within quotes is doubled (RFC 4180); a backslash is a letter
-        .option("columnNameOfCorruptRecord", CORRUPT)
-        .csv(paths)
-    )
+    read = _split_lines if codecs.lookup(contract.encoding).name in ("utf-8", "ascii") else _parse_lines
+    frame = read(spark, contract, paths, held)
     cells = [_cell(name, f"`{name}`" if name in held else None) for name in names.values()]
-    return frame.selectExpr(
-        *cells, f"`{CORRUPT}`", *_fields(contract, header, [f"`{n}`" for n in held]), SOURCE_FILE, ROW_NUMBER
+    fields = _fields(contract, header, [f"`{name}`" for name in held])
+    return frame.selectExpr(*cells, f"`{CORRUPT}`", *fields, *PLACED)
+
+
+def _parse_lines(spark: SparkSession, contract: Contract, paths: list[str], held: list[str]) -> DataFrame:
+    frame = spark.read.schema(_line_schema(held)).options(**CSV, header="true", enforceSchema="true")
+    cells = [f"`{name}`" for name in [*held, CORRUPT]]
+    return frame.option("encoding", contract.encoding).csv(paths).selectExpr(*cells, SOURCE_FILE, ROW_NUMBER)
+
+
+def _split_lines(spark: SparkSession, _contract: Contract, paths: list[str], held: list[str]) -> DataFrame:
+    """Lines without a quote are cut at their commas, in a third of the time that the parser takes."""
+    lines = spark.read.text(paths).where("trim(value) <> ''").selectExpr("value", SOURCE_FILE, LINE_NUMBER)
+    options = ", ".join(quoted(text) for option in CSV.items() for text in option)
+    parsed = f"from_csv(value, {quoted(_line_schema(held))}, map({options}))"
+    shaped = lines.where("row_number > 0").selectExpr(
+        "*",
+        f"CASE WHEN contains(value, '\"') THEN {parsed} END AS parsed",
+        "CASE WHEN NOT contains(value, '\"') THEN split(value, ',', -1) END AS cut",
     )
+    cells = [f"coalesce(parsed.`{name}`, get(cut, {i})) AS `{name}`" for i, name in enumerate(held)]
+    malformed = f"CASE WHEN size(cut) <> {len(held)} THEN value ELSE parsed.`{CORRUPT}` END AS `{CORRUPT}`"
+    return shaped.selectExpr(*cells, malformed, *PLACED)
+
+
+def _line_schema(held: list[str]) -> str:
+    return ", ".join(f"`{name}` string" for name in [*held, CORRUPT])
 
 
 def _fields(contract: Contract, header: Iterable[str], held: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ a reason code, never a failed job. Raw values are text, or typed already where t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -26,11 +26,6 @@ EXTRA = "extra"
 # What a stream's connector adds to a message of its own, and keeps one that is not JSON under.
 ADDED = ("_key", "_partition", "_offset", "_received_at")
 UNREADABLE = ("_raw", "_raw_base64")
-DAY = "^(?!0000)[0-9]{{4}}{0}[0-9]{{2}}{0}[0-9]{{2}}$"
-GROUPED = "^[+-]?[0-9]{{1,3}}({0}[0-9]{{3}})+([.][0-9]+)?$"
-PLAIN = "^[+-]?[0-9]*([.][0-9]{{0,{0}}}0*)?$"
-ISO_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?$"
-WHOLE = ("tinyint", "smallint", "int", "bigint")
 
 
 def apply(
@@ -171,12 +166,14 @@ def _typed(column: Column, kind: str) -> str:
 def _date(column: Column, text: str, kind: str) -> str:
     if kind in ("date", "timestamp", "timestamp_ntz"):
         return f"cast(`{RAW}{column.name}` AS date)"
-    # The two usual forms are cut and cast, which takes a fraction of what a formatter does.
+    # The two usual forms are cut and cast, which takes a fraction of what a formatter or a pattern does. A cast would
+    # also take a day of one digit before a T, and the year 0.
     if column.date_format == "yyyy-MM-dd":
-        return f"CASE WHEN {text} RLIKE '{DAY.format('-')}' THEN try_cast({text} AS date) END"
+        fits = f"length({text}) = 10 AND {_stands(text, {5: '-', 8: '-'})}"
+        return f"CASE WHEN {fits} AND {_is_day(text)} THEN try_cast({text} AS date) END"
     if column.date_format == "yyyyMMdd":
-        dashed = f"concat_ws('-', substr({text}, 1, 4), substr({text}, 5, 2), substr({text}, 7, 2))"
-        return f"CASE WHEN {text} RLIKE '{DAY.format('')}' THEN try_cast({dashed} AS date) END"
+        dashed = f"concat(substr({text}, 1, 4), '-', substr({text}, 5, 2), '-', substr({text}, 7, 2))"
+        return f"CASE WHEN length({text}) = 8 AND {_is_day(text)} THEN try_cast({dashed} AS date) END"
     parsed = f"CAST(try_to_timestamp({text}, {quoted(column.date_format)}) AS date)"
     if not re.search("[^A-Za-z]", column.date_format):
         return parsed
@@ -188,34 +185,48 @@ def _timestamp(column: Column, text: str, kind: str) -> str:
     if kind in ("date", "timestamp", "timestamp_ntz"):
         return f"cast(`{RAW}{column.name}` AS timestamp)"
     if column.date_format == DEFAULT_FORMATS["timestamp"]:
-        # ISO 8601 with or without an offset and fractions; without one it is the business calendar's time.
-        return f"CASE WHEN {text} RLIKE {quoted(ISO_TIME)} THEN try_cast({text} AS timestamp) END"
+        # ISO 8601 with or without an offset and fractions; without one it is the business calendar's time. The marks
+        # must stand where they belong: a cast alone would take a year for its first moment.
+        fits = f"{_stands(text, {5: '-', 8: '-', 14: ':', 17: ':'})} AND substr({text}, 11, 1) IN ('T', ' ')"
+        return f"CASE WHEN {fits} AND {text} > '0001' THEN try_cast({text} AS timestamp) END"
     return f"CASE WHEN NOT {text} RLIKE '^.?[0-9]{{5}}' THEN try_to_timestamp({text}, {quoted(column.date_format)}) END"
 
 
-def _decimal(column: Column, text: str, kind: str) -> str:
-    """A number without loss. More decimals than the type holds would be rounded without a word: they are refused.
+def _stands(text: str, marks: Mapping[int, str]) -> str:
+    return " AND ".join(f"substr({text}, {place}, 1) = '{mark}'" for place, mark in marks.items())
 
-    Powers of ten are refused too: a spreadsheet that writes 1.23E+05 has lost digits already, and a huge exponent
-    overflows inside `try_cast`, which then fails the job after all.
-    """
+
+def _is_day(text: str) -> str:
+    return f"NOT endswith({text}, 'T') AND {text} > '0001'"
+
+
+def _decimal(column: Column, text: str, kind: str) -> str:
+    """A number without loss. More decimals than the type holds would be rounded without a word: they are refused."""
     decimals = int(column.spark_type.rstrip(")").split(",")[1])
     if kind != "string":
         text = f"try_cast(`{RAW}{column.name}` AS decimal(38,10))"
-    elif separator := column.group_separator:
-        grouped = quoted(GROUPED.format(re.escape(separator)))
-        text = f"CASE WHEN {text} RLIKE {grouped} THEN replace({text}, {quoted(separator)}, '') ELSE {text} END"
     if column.scale is not None:
         # Precise: 28 digits times at most 9 never reach 38, where decimals begin to be rounded.
         sent = f"try_cast({text} AS decimal(28,8))"
-        fits = f"{text} RLIKE '{PLAIN.format(8)}'" if kind == "string" else f"{text} = {sent}"
-        number, fits = f"({sent} * {format(Decimal(column.scale), 'f')}BD)", [fits]
+        number = f"({sent} * {format(Decimal(column.scale), 'f')}BD)"
+        fits = [_is_plain(text, 8) if kind == "string" else f"{text} = {sent}"]
     else:
-        number, fits = text, [f"{text} RLIKE '{PLAIN.format(decimals)}'"] if kind == "string" else []
+        number, fits = text, [_is_plain(text, decimals)] if kind == "string" else []
     fitting = f"try_cast({number} AS {column.spark_type})"
     if column.scale is not None or kind != "string":
         fits.append(f"{number} = {fitting}")
     return f"CASE WHEN {' AND '.join(fits)} THEN {fitting} END"
+
+
+def _is_plain(text: str, decimals: int) -> str:
+    """Whether a text has no power of ten and no digit beyond so many decimals but zeros; other faults the cast finds.
+
+    Powers of ten are refused: a spreadsheet that writes 1.23E+05 has lost digits already, and a huge exponent overflows
+    inside `try_cast`, which then fails the job after all. Patterns are slow, so only long decimals meet one.
+    """
+    no_power = f"NOT contains({text}, 'E') AND NOT contains({text}, 'e')"
+    short = f"instr({text}, '.') = 0 OR length({text}) - instr({text}, '.') <= {decimals}"
+    return f"{no_power} AND ({short} OR {text} RLIKE '[.][0-9]{{0,{decimals}}}0*$')"
 
 
 def _column_reasons(column: Column, received_on: date, kind: str) -> list[str]:
