@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from expectations import growth, report, suites
+from expectations.report import Finding
 from lakehouse import contracts, engine, ledger, tables
 from lakehouse.errors import GateFailed
 from lakehouse.settings import get_settings
@@ -29,18 +29,6 @@ GATE_SCHEMA = (
 SCORE_TABLE = "gold.enterprise_score"
 FEATURE_TABLE = "gold.enterprise_features"
 NAMED_TABLE = re.compile(r"\{([a-z_.0-9]+)\}")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One expectation's outcome: table, rule in words, whether it held, rows checked and rows that broke it."""
-
-    table: str
-    rule: str
-    passed: bool
-    checked: int | None
-    broken: int | None
-    detail: str = ""
 
 
 def gate(layer: str, partition: str) -> dict[str, Any]:
@@ -78,11 +66,12 @@ def check(spark: SparkSession, layer: str, changed: Mapping[str, int]) -> list[F
     Of a bronze table that grew by whole batches only, the rows of those batches are looked at; that no other row came
     is checked by number.
     """
+    if layer == "bronze":
+        return growth.check(spark, changed, {table: _suite(spark, table) for table in changed})
     validator = _Validator(spark, changed)
-    slices = growth.slices(spark, changed) if layer == "bronze" else {}
     for table in changed:
-        validator.suite(table, _suite(spark, table), slices.get(table))
-    validator.identities(_identities(spark, layer, changed, slices))
+        validator.suite(table, _suite(spark, table))
+    validator.identities(_identities(layer))
     return validator.findings
 
 
@@ -126,16 +115,8 @@ def _suite(spark: SparkSession, table: str) -> list[suites.Expectation]:
     return [suites.has_rows()]
 
 
-def _identities(
-    spark: SparkSession, layer: str, changed: Iterable[str], slices: Mapping[str, str]
-) -> list[suites.Identity]:
-    if layer == "silver":
-        return suites.SILVER_IDENTITIES
-    if layer == "scores":
-        return suites.SCORE_IDENTITIES
-    if layer == "bronze":
-        return growth.accounts(changed, slices)
-    return []
+def _identities(layer: str) -> list[suites.Identity]:
+    return {"silver": suites.SILVER_IDENTITIES, "scores": suites.SCORE_IDENTITIES}.get(layer, [])
 
 
 def _record(spark: SparkSession, run_id: str, layer: str, partition: str, findings: list[Finding], page: str) -> None:
@@ -159,9 +140,8 @@ class _Validator:
         self.source = self.context.data_sources.add_spark("engine")
         self.findings: list[Finding] = []
 
-    def suite(self, table: str, expected: list[suites.Expectation], rows: str | None = None) -> None:
-        """Validates a table, or the rows of it that meet a condition."""
-        frame = self.spark.sql(f"SELECT * FROM {self._name(table)}{f' WHERE {rows}' if rows else ''}")
+    def suite(self, table: str, expected: list[suites.Expectation]) -> None:
+        frame = self.spark.sql(f"SELECT * FROM {self._name(table)}")
         self.findings += [self._finding(table, r) for r in self._validate(table, frame, expected)]
 
     def identities(self, identities: list[suites.Identity]) -> None:
@@ -174,14 +154,7 @@ class _Validator:
         ]
         rows = sorted(self.spark.sql(" UNION ALL ".join(sides)).collect(), key=lambda r: r["number"])
         for identity, row in zip(identities, rows, strict=True):
-            one = self.spark.createDataFrame(
-                [(row["left_side"], row["right_side"])], "left_side decimal(38,2), right_side decimal(38,2)"
-            )
-            pair = suites.Expectation(
-                "ExpectColumnPairValuesToBeEqual", {"column_A": "left_side", "column_B": "right_side"}
-            )
-            both_there = suites.not_null("left_side", "right_side")
-            held = all(r.success for r in self._validate("identity", one, [pair, *both_there]))
+            held = row["left_side"] is not None and row["left_side"] == row["right_side"]
             detail = f"{row['left_side']} against {row['right_side']}"
             self.findings.append(Finding("between tables", identity.name, held, None, None, detail))
 

@@ -7,12 +7,13 @@ day follows the day. Whether it does is read from the table's own log; otherwise
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from expectations.suites import Identity
+from expectations import one_pass
+from expectations.report import Finding
+from expectations.suites import Expectation
 from lakehouse import ledger, tables
-from lakehouse.settings import get_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -45,35 +46,36 @@ def slices(spark: SparkSession, changed: Mapping[str, int]) -> dict[str, str]:
     return found
 
 
-def accounts(changed: Iterable[str], slices: Mapping[str, str]) -> list[Identity]:
-    """Per changed table: its new rows, by disposition, and all its rows are those the batch ledger accounts for."""
-    booked = f"{get_settings().schema_name('control')}.batch"
+def check(
+    spark: SparkSession, changed: Mapping[str, int], expected: Mapping[str, Sequence[Expectation]]
+) -> list[Finding]:
+    """Per changed table: what its suite says of its new rows, and that the ledger accounts for these and all others."""
     held = "rows_quarantined - coalesce(reasons['batch_rejected'], 0)"
-    found = []
-    for table in changed:
-        new = slices.get(table, "true")
-        if table == QUARANTINE:
-            found.append(_booked("quarantined rows equal the batch ledger", table, "count(*)", new, booked, held, new))
-            found.append(_booked("all quarantined rows are booked", table, "count(*)", "true", booked, held, "true"))
-            continue
-        contract = tables.split(table)[1]
-        own = f"contract = '{contract}'"
-        for word in ("accepted", "duplicate"):
-            name, counted = f"{contract}: {word} rows equal the batch ledger", f"count_if(disposition = '{word}')"
-            found.append(_booked(name, table, counted, new, booked, f"rows_{word}", f"{own} AND {new}"))
-        every = "rows_accepted + rows_duplicate"
-        found.append(_booked(f"{contract}: all rows are booked", table, "count(*)", "true", booked, every, own))
+    booked = ledger.batches(spark).selectExpr("*", f"{held} AS rows_held").collect()
+    waiting = {row["batch_id"] for row in ledger.unpublished(spark)}
+    limits, found = slices(spark, changed), []
+    for table, version in changed.items():
+        build = f"{tables.build_name(table)} VERSION AS OF {version}"
+        limit = limits.get(table)
+        is_quarantine = table == QUARANTINE
+        words = {"quarantined": "held"} if is_quarantine else {"accepted": "accepted", "duplicate": "duplicate"}
+        figures = {word: "count(*)" if is_quarantine else f"count_if(disposition = '{word}')" for word in words}
+        rows = f"{build} WHERE {limit}" if limit else build
+        outcome, counted = one_pass.findings(spark, table, rows, expected[table], figures)
+        found += outcome
+        mine = [r for r in booked if is_quarantine or f"bronze.{r['contract']}" == table]
+        new = [r for r in mine if r["batch_id"] in waiting] if limit else mine
+        for word, name in words.items():
+            found.append(_booked(table, f"{word} rows", counted[word], sum(r[f"rows_{name}"] for r in new)))
+        # Without a condition a count is read from the table's log.
+        every = spark.sql(f"SELECT count(*) FROM {build}").collect()[0][0]
+        found.append(_booked(table, "all rows", every, sum(r[f"rows_{name}"] for r in mine for name in words.values())))
     return found
 
 
-def _booked(name: str, table: str, counted: str, rows: str, booked: str, summed: str, batches: str) -> Identity:
-    # Without a condition a count is read from the table's log.
-    where = "" if rows == "true" else f" WHERE {rows}"
-    return Identity(
-        name,
-        f"SELECT {counted} FROM {{{table}}}{where}",
-        f"SELECT coalesce(sum({summed}), 0) FROM {booked} WHERE {batches}",
-    )
+def _booked(table: str, what: str, counted: int, booked: int) -> Finding:
+    rule = f"{tables.split(table)[1]}: {what} equal the batch ledger"
+    return Finding("between tables", rule, counted == booked, None, None, f"{counted} against {booked}")
 
 
 def _grew_by_batches(spark: SparkSession, table: str, since: int, until: int, batches: set[str]) -> bool:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lakehouse.settings import get_settings
 from lakehouse.time import utc_now
-
-if TYPE_CHECKING:
-    from expectations.gate import Finding
 
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:#1c2733}
@@ -22,6 +18,18 @@ table{border-collapse:collapse;width:100%} td,th{padding:.35em .7em;text-align:l
 td.n{text-align:right;font-variant-numeric:tabular-nums} .ok{color:#18794e} .bad{color:#b42318;font-weight:600}
 .lead{color:#51606e} tr.bad td{background:#fef3f2}
 """
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One expectation's outcome: table, rule in words, whether it held, rows checked and rows that broke it."""
+
+    table: str
+    rule: str
+    passed: bool
+    checked: int | None
+    broken: int | None
+    detail: str = ""
 
 
 def write(layer: str, partition: str, run_id: str, tables: Mapping[str, int], findings: Sequence[Finding]) -> Path:
