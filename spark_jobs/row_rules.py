@@ -26,6 +26,7 @@ EXTRA = "extra"
 # What a stream's connector adds to a message of its own, and keeps one that is not JSON under.
 ADDED = ("_key", "_partition", "_offset", "_received_at")
 UNREADABLE = ("_raw", "_raw_base64")
+GROUPED = "^[+-]?[0-9]{{1,3}}({0}[0-9]{{3}})+([.][0-9]+)?$"
 
 
 def apply(
@@ -205,6 +206,9 @@ def _decimal(column: Column, text: str, kind: str) -> str:
     decimals = int(column.spark_type.rstrip(")").split(",")[1])
     if kind != "string":
         text = f"try_cast(`{RAW}{column.name}` AS decimal(38,10))"
+    elif separator := column.group_separator:
+        grouped = quoted(GROUPED.format(re.escape(separator)))
+        text = f"CASE WHEN {text} RLIKE {grouped} THEN replace({text}, {quoted(separator)}, '') ELSE {text} END"
     if column.scale is not None:
         # Precise: 28 digits times at most 9 never reach 38, where decimals begin to be rounded.
         sent = f"try_cast({text} AS decimal(28,8))"
