@@ -9,6 +9,7 @@ STAMP := .venv/.ready
 INVOICES ?=
 AS_OF ?=
 FIRMS ?=
+SOURCE ?= built-in
 YEARS ?=
 
 help: ## list these tasks
@@ -20,9 +21,9 @@ $(STAMP): requirements.lock pyproject.toml tools/setup.sh
 	@PYTHON="$(PYTHON)" tools/setup.sh
 	@touch $@
 
-demo: setup ## the whole job on a simulated economy; FIRMS=n, YEARS=n its size; INVOICES=folder [AS_OF=date] on files
-	@$(BIN)/vinelake demo run $(if $(INVOICES),--invoices "$(INVOICES)") $(if $(AS_OF),--as-of "$(AS_OF)") \
-		$(if $(FIRMS),--firms $(FIRMS)) $(if $(YEARS),--years $(YEARS))
+demo: setup ## the whole job; SOURCE=economy on a simulated economy (FIRMS=n YEARS=n); INVOICES=folder [AS_OF=date] on files
+	@$(BIN)/vinelake demo run $(if $(INVOICES),--invoices "$(INVOICES)",$(if $(filter built-in,$(SOURCE)),--built-in)) \
+		$(if $(AS_OF),--as-of "$(AS_OF)") $(if $(FIRMS),--firms $(FIRMS)) $(if $(YEARS),--years $(YEARS))
 
 test: setup ## run all tests, in two processes: those that need the engine, and the rest
 	@$(BIN)/python -m pytest -n 2 --dist loadscope
