@@ -118,7 +118,11 @@ def _kept_under(column: Column) -> list[str]:
 
 
 def _trimmed(column: Column) -> str:
-    return f"nullif(trim(`{RAW}{column.name}`), '')"
+    text = f"nullif(trim(`{RAW}{column.name}`), '')"
+    if separator := column.group_separator:
+        grouped = quoted(GROUPED.format(re.escape(separator)))
+        return f"CASE WHEN {text} RLIKE {grouped} THEN replace({text}, {quoted(separator)}, '') ELSE {text} END"
+    return text
 
 
 def _text(column: Column, kind: str = "string") -> str:
@@ -206,9 +210,6 @@ def _decimal(column: Column, text: str, kind: str) -> str:
     decimals = int(column.spark_type.rstrip(")").split(",")[1])
     if kind != "string":
         text = f"try_cast(`{RAW}{column.name}` AS decimal(38,10))"
-    elif separator := column.group_separator:
-        grouped = quoted(GROUPED.format(re.escape(separator)))
-        text = f"CASE WHEN {text} RLIKE {grouped} THEN replace({text}, {quoted(separator)}, '') ELSE {text} END"
     if column.scale is not None:
         # Precise: 28 digits times at most 9 never reach 38, where decimals begin to be rounded.
         sent = f"try_cast({text} AS decimal(28,8))"
