@@ -276,6 +276,8 @@ def test_a_file_that_is_no_record_is_kept_for_quarantine(tmp_path: Path) -> None
         ("t.csv.gz", gzip.compress(b"a,b\n")[:-6] + b"\x00" * 6, "CRC"),
         ("t.parquet", b"PAR1 nothing PAR1", "Parquet"),
     ],
+    # Named, because a gzip header holds the time and the processes of a run must name their tests alike.
+    ids=["empty", "same column twice", "not utf-8", "NUL", "gzip cut short", "no gzip", "gzip damaged", "no parquet"],
 )
 def test_a_table_that_cannot_be_read_is_refused_by_name(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     put(tmp_path / "drop", day(0), {f"v/{name}": content})

@@ -352,7 +352,11 @@ def test_a_manifest_that_is_wrong_has_a_named_cause(bench: tuple, name: str) -> 
     assert outcome.error is not None and (said is None or said in str(outcome.error)), outcome.error
 
 
-@pytest.mark.parametrize("made", [b"", b"\x1f\x8bcut", b"id,value\n1\n", gzip.compress(b"id,value\n1,2,3\n")])
+@pytest.mark.parametrize(
+    "made",
+    [b"", b"\x1f\x8bcut", b"id,value\n1\n", gzip.compress(b"id,value\n1,2,3\n")],
+    ids=["empty", "gzip cut short", "row too short", "row too long"],
+)
 def test_a_file_that_cannot_be_read_has_a_named_cause(bench: tuple, made: bytes) -> None:
     """Also where the manifest agrees with it in size and digest."""
     source, check = bench
