@@ -65,9 +65,12 @@ def todos(folder: Path, names: Iterable[str]) -> list[tuple[str, str]]:
 
 def compare_all(known: Mapping[str, Contract], names: Iterable[str], against: str, ask_models: bool = True) -> Report:
     """Compares contracts with their earlier state: `against` is a git reference, or a file for one of them."""
-    report, readers = Report(), Readers(known, get_settings().project_dir)
-    for name in names:
-        old, new = _earlier(name, against), known.get(name)
+    earlier = {name: _earlier(name, against) for name in names}
+    # Readers of a column that is gone read it in the contract as it stood.
+    stood = {**known, **{name: old for name, old in earlier.items() if old}}
+    report, readers = Report(), Readers(stood, get_settings().project_dir)
+    for name, old in earlier.items():
+        new = known.get(name)
         changes = compare(old, new)
         if old and new and (fault := version_fault(old, new, changes)):
             report.faults.append(f"{name}: {fault}")

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from contracting import check, dbt_models
+from contracting import check
 from contracting.compare import Change, compare, version_fault
-from contracting.derivation import Derivation
 from contracting.readers import Readers
 from lakehouse import contracts
 from lakehouse.cli import main
@@ -150,30 +149,8 @@ def test_a_column_that_only_silver_s_own_table_holds_has_no_further_reader(reade
 
 def test_a_department_s_name_of_a_party_reaches_who_is_who(readers: Readers) -> None:
     reads = names(readers, KNOWN["gas__account"], "certificate_number", "silver")
-    assert reads == {"silver.gas_account", "silver.department_subject"}
-
-
-def test_every_dbt_model_can_be_read_and_follows_from_silver() -> None:
-    models = dbt_models.load(PROJECT_DIR / "dbt_project")
-    assert set(models) == {path.stem for path in (PROJECT_DIR / "dbt_project" / "models").glob("**/*.sql")}
-    reached = dbt_models.follow(models, "silver.vat_invoice", {"known_at"})
-    assert "enterprise_features" in reached, "what is known when decides every feature"
-
-
-def test_names_are_followed_through_lambdas_and_stars() -> None:
-    import sqlglot
-
-    found = Derivation()
-    found.add_query(
-        sqlglot.parse_one(
-            "with a as (select *, x + y as z from t) select transform(z_list, s -> s.first) as firsts, "
-            "aggregate(c, 0L, (total, v) -> total + v) as sum_c, a.* from a",
-            dialect="spark",
-        )
-    )
-    assert found.results({"x"}) == {"x", "z"}
-    assert "firsts" in found.results({"first"}) and "firsts" not in found.results({"z_list"})
-    assert "sum_c" in found.results({"c"})
+    assert {"silver.gas_account", "silver.department_subject"} <= reads
+    assert "silver.vat_invoice" in reads, "whose invoice it is follows from who is who"
 
 
 @pytest.fixture
