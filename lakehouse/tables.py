@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from lakehouse import publications
 from lakehouse.errors import IntegrityError
 from lakehouse.settings import get_settings
 from lakehouse.time import utc_now
@@ -236,6 +237,7 @@ def publish(
         after = current_manifest(spark)
         if _brings_nothing(spark, after, changed, batches):
             _point_views(spark, {t: after.versions[t] for t in changed})
+            publications.announce(changed, job, partition)
             return after
     raise IntegrityError(
         "another publisher kept changing the manifest",

@@ -7,6 +7,7 @@ columns is made of everything, so that what is said is never too little.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -72,25 +73,33 @@ def _function(*given: Any) -> Expression:
 
 
 class _Functions:
-    """A stand-in for `pyspark.sql.functions`."""
+    """A stand-in for `pyspark.sql.functions` in one thread; others that use it meanwhile get the real one."""
 
-    expr, col, column = staticmethod(expr), staticmethod(column), staticmethod(column)
+    def __init__(self, real: Any) -> None:
+        self._real, self._thread = real, threading.get_ident()
 
-    @staticmethod
-    def lit(value: Any) -> Expression:
-        return Expression(lambda scope: Value())
+    def __getattribute__(self, name: str) -> Any:
+        held = object.__getattribute__
+        if name.startswith("__") or threading.get_ident() != held(self, "_thread"):
+            return getattr(held(self, "_real"), name)
+        return OWN_FUNCTIONS.get(name, _function)
 
-    def __getattr__(self, name: str) -> Callable[..., Expression]:
-        return _function
+
+OWN_FUNCTIONS: dict[str, Callable[..., Expression]] = {
+    "expr": expr,
+    "col": column,
+    "column": column,
+    "lit": lambda value: Expression(lambda scope: Value()),
+}
 
 
 @contextlib.contextmanager
 def standing_in() -> Iterator[None]:
-    """While it lasts, `pyspark.sql.functions` makes expressions of this module."""
+    """While it lasts, `pyspark.sql.functions` makes expressions of this module in this thread."""
     from pyspark import sql
     from pyspark.sql import functions as real
 
-    sql.functions = _Functions()  # type: ignore[assignment]
+    sql.functions = _Functions(real)  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -148,6 +148,8 @@ def build(known: Mapping[str, Contract], project: Path, models: Iterable[ModelIn
         kind = "feature" if step.table == FEATURES else step.table.partition(".")[0]
         _add_table(graph, step.table, kind, step.made)
     _add_outcomes(graph)
+    graph.add(Node(SCORES, "score", True))
+    graph.connect([FEATURES], SCORES, ROWS)
     for model in models:
         add_model(graph, model)
     _name_the_unlisted(graph)
@@ -200,7 +202,6 @@ def add_model(graph: Graph, model: ModelInputs) -> None:
     if model.id != model.name:
         graph.add(Node(model.name, "model"))
         graph.connect([model.id], model.name, VALUE)
-    graph.add(Node(SCORES, "score", True))
     graph.connect([model.name], SCORES, VALUE)
 
 

@@ -21,7 +21,7 @@ from lineage.models import ModelInputs
 # What the graph is read from, and what reads it.
 TEXTS = (
     "contracts/*.yaml", "dbt_project/dbt_project.yml", "dbt_project/macros/**/*.sql", "dbt_project/models/**/*.sql",
-    "spark_jobs/*.py", "lakehouse/contracts.py", "lakehouse/feeds.py", "lakehouse/records.py", "ml/tables_io.py",
+    "spark_jobs/**/*.py", "lakehouse/contracts.py", "lakehouse/feeds.py", "lakehouse/records.py", "ml/tables_io.py",
     "lineage/*.py",
 )  # fmt: skip
 
@@ -29,7 +29,7 @@ TEXTS = (
 def project_graph(models: Iterable[ModelInputs] = ()) -> Graph:
     """The graph of this project with the given models: as kept, where nothing changed since, else read anew."""
     settings = get_settings()
-    file, digest = folder() / "graph.json", _digest(settings.project_dir)
+    file, digest = settings.home / "lineage" / "graph.json", _digest(settings.project_dir)
     graph = _kept(file, digest)
     if graph is None:
         graph = graphs.build(contracts.load_all(settings.contracts_dir), settings.project_dir)
@@ -41,9 +41,9 @@ def project_graph(models: Iterable[ModelInputs] = ()) -> Graph:
 
 
 def folder() -> Path:
-    """Where lineage is kept."""
+    """Where the events of this lakehouse are kept."""
     settings = get_settings()
-    return settings.home / "lineage" / settings.environment
+    return settings.home / "lineage" / (settings.environment or "main")
 
 
 def _digest(project: Path) -> str:

@@ -127,7 +127,7 @@ def told(relation: Relation, column: str) -> frozenset[str]:
 
 
 @settings(
-    max_examples=40,
+    max_examples=25,
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -100,6 +100,26 @@ def test_frames_say_what_the_same_query_says() -> None:
     assert made.rows == same.rows
 
 
+def test_other_threads_get_the_real_functions_meanwhile() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from pyspark.sql import functions as real
+
+    def sum_of_another_thread():
+        from pyspark.sql import functions
+
+        return functions.sum
+
+    with standing_in(), ThreadPoolExecutor(1) as pool:
+        from pyspark.sql import functions
+
+        assert functions is not real and functions.sum is not real.sum
+        assert pool.submit(sum_of_another_thread).result() is real.sum
+    from pyspark.sql import functions as after
+
+    assert after is real
+
+
 def test_frames_know_unions_renaming_dropping_and_semi_joins() -> None:
     both = Frame(T).selectExpr("k", "x AS v").unionByName(Frame(U).select("k", "v"))
     assert both.relation.columns["v"].refs == {"t.x", "u.v"}
