@@ -23,12 +23,11 @@ from spark_jobs.identity.mentions import CHANGES
 class Ledger:
     """All tables of identity; `compared` counts the pairs of the run that made them.
 
-    mention: `mentions.of_rows`. profile: `compare.roles`, what was compared so far. pair: PAIRS. link: LINKS.
-    key: one row a system, department, key and version. review: open questions. relation: mergers, splits, branches.
+    mention: `mentions.of_rows`. pair: PAIRS, of all profiles of the mentions. link: LINKS. key: one row a system,
+    department, key and version. review: open questions. relation: mergers, splits, branches.
     """
 
     mention: pa.Table
-    profile: pa.Table
     pair: pa.Table
     link: pa.Table
     key: pa.Table
@@ -59,7 +58,7 @@ def build(
             db.execute(f"CREATE TABLE {name} AS FROM given")
         evidence.prepare(db)
         profile = compare.roles(mention, evidence.contradicted(db))
-        found = compare.new_pairs(profile, before.profile if before else None, api, trained)
+        found = compare.new_pairs(profile, _compared(before) if before else None, api, trained)
         pair = _pairs(before.pair if before else PAIRS.empty_table(), found.pairs)
         db.register("pair", pair)
         evidence.by_name(db)
@@ -70,7 +69,7 @@ def build(
         decide.decisions(db)
         link = handover.links(db)
         db.register("link", link)
-        return Ledger(mention, profile, pair, link, _keys(db), _review(db), _relations(db), found.compared)
+        return Ledger(mention, pair, link, _keys(db), _review(db), _relations(db), found.compared)
 
 
 def identity_as_of(ledger: Ledger, known_on: datetime, effective_on: date | None = None) -> pa.Table:
@@ -94,6 +93,15 @@ def identity_as_of(ledger: Ledger, known_on: datetime, effective_on: date | None
             ORDER BY ALL""",
             params={"known_on": known_on, "day": day},
         ).to_arrow_table()
+
+
+def _compared(before: Ledger) -> pa.Table:
+    """The profiles that a ledger has compared, in the roles they had: they follow from its mentions."""
+    with duckdb.connect() as db:
+        db.register("given", before.mention)
+        db.execute("CREATE TABLE mention AS FROM given")
+        evidence.prepare(db)
+        return compare.roles(before.mention, evidence.contradicted(db))
 
 
 def _pairs(old: pa.Table, new: pa.Table) -> pa.Table:

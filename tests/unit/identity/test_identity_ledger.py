@@ -192,7 +192,7 @@ def test_day_by_day_ends_where_a_build_at_once_ends(built: Ledger) -> None:
     for days in (0, 10, 40, 60):
         new = known_by(ROWS, days).filter(pc.greater(known_by(ROWS, days)["known_at"], pa.scalar(day(last))))
         by_day, last = ledger.build(new, known_by(CHANGES, days), before=by_day), days
-    for name in ("mention", "profile", "pair", "link", "key", "review", "relation"):
+    for name in ("mention", "pair", "link", "key", "review", "relation"):
         assert getattr(by_day, name).to_pylist() == getattr(built, name).to_pylist()
 
 
