@@ -55,15 +55,22 @@ class Scope:
         if keeper := self.joined.get(name.lower()):
             return self.relations[keeper].column(name)
         holders = [r for r in self.relations.values() if name.lower() in r.columns]
-        if not holders and self.outer:
+        if not holders and self.outer and not any(r.open for r in self.relations.values()):
             return self.outer.column(name)
         if not holders:
             holders = [r for r in self.relations.values() if r.open] or list(self.relations.values())
+            around = [self.outer.column(name)] if self.outer and self.outer.lists(name) else []
+            return merged([*around, *(r.column(name) for r in holders)])
         return merged(r.column(name) for r in holders)
 
     def knows(self, table: str) -> bool:
         """Whether a relation has this alias, here or around."""
         return table.lower() in self.relations or bool(self.outer and self.outer.knows(table))
+
+    def lists(self, name: str) -> bool:
+        """Whether a relation here or around has this column by name."""
+        held = any(name.lower() in relation.columns for relation in self.relations.values())
+        return held or bool(self.outer and self.outer.lists(name))
 
     def within(self, parameters: Mapping[str, Value]) -> Scope:
         """The scope in a lambda's body."""

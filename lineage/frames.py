@@ -185,6 +185,14 @@ class Frame:
     def dropDuplicates(self, names: Any = None) -> Frame:
         return self._with_rows(merged(self.relation.column(n) for n in names or self.columns).deciding)
 
+    def orderBy(self, *items: Any) -> Frame:
+        """An order decides which rows a limit leaves; without one it decides nothing, and too much is said."""
+        scope = self._scope()
+        names = [column(item) if isinstance(item, str) else item for item in _flat(items)]
+        return self._with_rows(merged(_value(item, scope) for item in names).deciding)
+
+    sort = orderBy
+
     def unionByName(self, other: Frame, allowMissingColumns: bool = False) -> Frame:
         return Frame(union([self.relation, other.relation]))
 
@@ -230,14 +238,15 @@ class Frame:
     def _anything(self, given: list[Any]) -> Frame:
         """An operation that is not known: columns of before, each made of everything that went in."""
         frames = [self, *(one for one in given if isinstance(one, Frame))]
-        refs = NOTHING.union(*(f.relation.rows | _all(f.relation) for f in frames))
+        refs = NOTHING.union(*(everything(f.relation) for f in frames))
         names = [*self.columns, *(n for text in given if isinstance(text, str) for n in _declared(text))]
         return Frame(Relation({name: Value(refs) for name in names}, refs))
 
 
-def _all(made: Relation) -> Refs:
+def everything(made: Relation) -> Refs:
+    """All that a relation's columns and rows are made of."""
     whole = merged(made.columns.values())
-    return whole.computed | whole.decided_by
+    return made.rows | whole.computed | whole.decided_by
 
 
 def _side(name: str, first: Frame, second: Frame, left: Relation, right: Relation) -> Relation:
@@ -274,7 +283,18 @@ class Grouped:
 
 
 class Session:
-    """A stand-in for a Spark session, as far as makers of tables use it."""
+    """A stand-in for a Spark session, as far as makers of tables use it; `tables` gives those that are read by name."""
+
+    def __init__(self, tables: Callable[[str], Frame] | None = None) -> None:
+        self._tables = tables or (lambda name: Frame(Relation({}, frozenset({name}), name)))
+
+    @property
+    def catalog(self) -> Any:
+        """Every table is there."""
+        return SimpleNamespace(tableExists=lambda name: True)
+
+    def table(self, name: str) -> Frame:
+        return self._tables(name)
 
     def createDataFrame(self, rows: Any = None, schema: Any = "") -> Frame:
         names = _declared(schema) if isinstance(schema, str) else [str(name) for name in schema]

@@ -207,11 +207,15 @@ def add_model(graph: Graph, model: ModelInputs) -> None:
 
 def _name_the_unlisted(graph: Graph) -> None:
     """Nodes for what something reads and nobody lists; such a column is made of whatever its table is made of."""
-    for name in sorted({edge.source for edge in graph.edges} - set(graph.nodes)):
+    told = set(graph.nodes)
+    for name in sorted({edge.source for edge in graph.edges} - told):
         layer, table = name.partition(".")[0], name.rpartition(".")[0]
         kind = layer if layer in KINDS else "source"
         is_table = name.count(".") == (0 if kind == "source" else 1)
         graph.add(Node(name, kind, is_table))
+        for unknown in {name if is_table else table} - told:
+            graph.add(Node(unknown, kind, True))
+            told.add(unknown)
+            graph.notes.append(f"{unknown} is read, and nothing says what it is made of")
         if not is_table:
-            graph.add(Node(table, kind, True))
             graph.connect([table], name, VALUE)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from lakehouse.contracts import Contract
-from lineage.frames import Frame, Session, standing_in
+from lineage.frames import Frame, Session, everything, standing_in
 from lineage.values import NOTHING, Relation, Value, merged, relation, table
 
+BUILD = re.compile(r"^(?:[a-z][a-z0-9]*_)?([a-z]+)_build\.")
 log = logging.getLogger("vinelake.lineage")
 
 
@@ -35,7 +37,7 @@ class StandIn:
     """What makers of silver's tables read from: tables that refer to themselves, instead of rows."""
 
     def __init__(self, known: Mapping[str, Contract]) -> None:
-        self.spark, self.known = Session(), known
+        self.spark, self.known = Session(self._built), known
         self.made: dict[str, Relation] = {}
 
     def has(self, contract_id: str) -> bool:
@@ -55,6 +57,10 @@ class StandIn:
             return Frame(Relation({}, frozenset({name}), name))
         return Frame(table(name, made.columns))
 
+    def _built(self, name: str) -> Frame:
+        """A table by the name under which it is built."""
+        return self.silver(BUILD.sub(r"\1.", name))
+
 
 def silver(known: Mapping[str, Contract]) -> dict[str, Relation]:
     """Every table of silver, made of bronze and of silver.
@@ -71,7 +77,22 @@ def silver(known: Mapping[str, Contract]) -> dict[str, Relation]:
             except Exception as error:  # whatever a maker raises when it gets no rows
                 log.debug("%s is not followed: %s", one.name, error)
                 reader.made[one.name] = _opaque(one.name, [known[c] for c in one.contracts if c in known])
-    return reader.made
+        return reader.made | identity(reader)
+
+
+def identity(reader: StandIn) -> dict[str, Relation]:
+    """The tables of who is who: each is made of everything that departments are asked for, by rules and by weights.
+
+    What is asked is followed; what the ledger makes of it (in DuckDB and Splink) is not taken apart. Empty before there
+    is such a job.
+    """
+    try:
+        from spark_jobs.identity import departments, job
+    except ImportError:
+        return {}
+    asked = [departments.rows(reader.spark, reader.known), departments.changes(reader.spark, reader.known)]  # type: ignore[arg-type]
+    refs = NOTHING.union(*(everything(frame.relation) for frame in asked))  # type: ignore[attr-defined]
+    return {name: Relation({}, refs) for name in job.TABLES.values()}
 
 
 def _opaque(name: str, read: Iterable[Contract]) -> Relation:

@@ -164,6 +164,20 @@ def test_code_that_cannot_be_followed_counts_as_made_of_all_that_it_may_read(mon
         lineage._of_texts.cache_clear()
 
 
+def test_who_is_who_is_made_of_all_that_departments_are_asked_for(graph: Graph) -> None:
+    pytest.importorskip("spark_jobs.identity.job")
+    above = graph.above(["silver.enterprise_key"])
+    assert {"gas__account.certificate_number", "business_registry__enterprise.uscc", "gas__account.name"} <= set(above)
+    assert "gas__bill.volume_m3" not in above and "silver.enterprise_key" not in graph.above(["silver.gas_account"])
+
+
+def test_a_table_that_nobody_makes_is_noted(planted) -> None:
+    last = ") as as_of) where as_of >= (select max(day) from {{ source('silver', 'calendar') }})"
+    graph = planted(("intermediate/int_as_of.sql", ") as as_of)", last))
+    assert graph.notes == ["silver.calendar is read, and nothing says what it is made of"]
+    assert "silver.calendar" in graph.above(["silver.calendar.day"])
+
+
 def test_words_and_columns_that_nobody_knows_are_told_with_close_names(graph: Graph) -> None:
     with pytest.raises(ConfigError) as error:
         graph.find("silver.vat_invoice.tax_cyn")
