@@ -55,7 +55,9 @@ def event(graph: Graph, table: str, version: int, job: str, partition: str, now)
         eventTime=now.isoformat(),
         eventType=RunState.COMPLETE,
         producer=PRODUCER,
-        run=Run(str(uuid.uuid5(uuid.NAMESPACE_URL, f"{store.folder()}/{table}@{version}")), run),
+        run=Run(
+            str(uuid.uuid5(uuid.NAMESPACE_URL, f"{get_settings().warehouse_dir}/{namespace}/{table}@{version}")), run
+        ),
         job=Job(namespace, f"{job}.{table}"),
         inputs=[InputDataset(*name) for name in inputs(graph, table)],
         outputs=[OutputDataset(namespace, table, facets=facets)],
