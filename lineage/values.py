@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 Refs = frozenset[str]
 NOTHING: Refs = frozenset()
-# Counts a record's versions: what makes a version is no content of it, and decides no record.
+# Counts a record's versions: it tells that contents changed, as a hash does, and decides no record.
 VERSION = "version_no"
 
 
@@ -119,14 +119,18 @@ class Relation:
 
 
 def relation(columns: Mapping[str, Value], rows: Refs) -> Relation:
-    """A relation of the given columns; a count of versions is followed no further."""
-    return Relation({n.lower(): Value() if n.lower() == VERSION else v for n, v in columns.items()}, rows)
+    """A relation of the given columns; a count of versions only tells that something changed."""
+    return Relation({n.lower(): _apart(v) if n.lower() == VERSION else v for n, v in columns.items()}, rows)
+
+
+def _apart(value: Value) -> Value:
+    return Value(told_apart=value.computed | value.decided_by)
 
 
 def table(name: str, columns: Iterable[str]) -> Relation:
     """A table as others read it: each column refers to itself, and so do its rows."""
     listed = {column.lower(): Value(frozenset({f"{name}.{column.lower()}"})) for column in columns}
-    return Relation(listed, frozenset({name}))
+    return relation(listed, frozenset({name}))
 
 
 def union(parts: Iterable[Relation]) -> Relation:

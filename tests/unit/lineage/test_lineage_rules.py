@@ -58,6 +58,13 @@ def test_a_hash_of_64_bits_tells_contents_apart_and_decides_nothing() -> None:
     assert query("select k from t where sha2(x, 256) <> 'a'").rows == {"t", "t.x"}, "a digest names things"
 
 
+def test_a_count_of_versions_is_made_of_what_makes_versions_and_decides_nothing() -> None:
+    made = query("with n as (select k, count_if(x > y) as version_no from t group by k) "
+                 "select max(version_no) as corrections from n where version_no > 1 order by version_no")  # fmt: skip
+    assert computed(made, "corrections") == {"x", "y"}
+    assert not made.rows & {"t.x", "t.y"}
+
+
 def test_an_outer_join_s_side_is_decided_by_its_rows() -> None:
     made = query(
         "select t.x, s.n from t left join (select k, count(*) as n from u where v > 0 group by k) s on t.k = s.k"
