@@ -16,7 +16,7 @@ from lakehouse.errors import VinelakeError
 from lineage import graph as lineage
 from lineage import models
 from lineage.graph import Graph
-from lineage.values import VERSION
+from lineage.values import TELL_APART
 
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 KINDS = ("bronze", "silver", "gate", "dbt model", "feature", "label", "model")
@@ -45,8 +45,8 @@ class Readers:
         touched: dict[str, set[str]] = {}
         for node in (graph.nodes[name] for name in reached):
             table, _, column = node.id.rpartition(".")
-            # That a record has another number of versions breaks nobody.
-            if node.kind in CALLED and column != VERSION:
+            # What only tells that contents changed breaks nobody.
+            if node.kind in CALLED and column not in TELL_APART:
                 touched.setdefault(node.id if node.is_table else table, set()).update(() if node.is_table else {column})
         found = [reader for table, names in touched.items() for reader in self._reader(graph, table, names)]
         if lineage.OUTCOMES in reached:

@@ -18,14 +18,14 @@ log = logging.getLogger("vinelake.lineage")
 def bronze(contract: Contract) -> Relation:
     """A bronze table, made of its contract's columns.
 
-    Which rows a rule holds back and which repeat an earlier one is not followed, and so not the digest by which
-    repeats are found: nothing of a value goes on by that.
+    Which rows a rule holds back and which repeat an earlier one is not followed: nothing of a value goes on by that.
     """
     from spark_jobs import bronze_rows
 
     made = {name: Value() for name in bronze_rows.columns(contract)}
     made |= {c.name: Value(frozenset({f"{contract.id}.{c.name}"})) for c in contract.columns}
     made["record_key"] = merged(made[name] for name in contract.keys)
+    made["record_hash"] = merged(made[c.name] for c in contract.content_columns)
     timed = [contract.known_at.event_column, bronze_rows.PUBLISHED_AT]
     known = merged(made[name] for name in timed if name and any(c.name == name for c in contract.columns))
     made["known_at"] = known

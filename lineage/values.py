@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 Refs = frozenset[str]
 NOTHING: Refs = frozenset()
-# Counts a record's versions: it tells that contents changed, as a hash does, and decides no record.
+# A count of a record's versions and bronze's digest of a row tell whether contents changed; they decide no record.
 VERSION = "version_no"
+TELL_APART = {VERSION, "record_hash"}
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,8 @@ class Relation:
 
 
 def relation(columns: Mapping[str, Value], rows: Refs) -> Relation:
-    """A relation of the given columns; a count of versions only tells that something changed."""
-    return Relation({n.lower(): _apart(v) if n.lower() == VERSION else v for n, v in columns.items()}, rows)
+    """A relation of the given columns; what tells contents apart decides nothing further."""
+    return Relation({n.lower(): _apart(v) if n.lower() in TELL_APART else v for n, v in columns.items()}, rows)
 
 
 def _apart(value: Value) -> Value:
