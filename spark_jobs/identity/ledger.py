@@ -83,13 +83,14 @@ def identity_as_of(ledger: Ledger, known_on: datetime, effective_on: date | None
         day = effective_on or date(9999, 12, 31)
         return db.sql(
             """
+            WITH known AS (FROM link WHERE known_at <= $known_on
+                           QUALIFY version_no = max(version_no) OVER (PARTITION BY mention_id))
             SELECT system, department, local_key, enterprise_id, linked
-            FROM link JOIN mention USING (mention_id) WHERE link.known_at <= $known_on
-            QUALIFY version_no = max(version_no) OVER (PARTITION BY mention_id)
-                AND row_number() OVER (PARTITION BY system, department, local_key
-                    ORDER BY (link.effective_from IS NULL OR link.effective_from <= $day)
-                        AND (link.effective_to IS NULL OR link.effective_to > $day) DESC,
-                        valid_from DESC NULLS LAST, mention.known_at DESC, segment_no DESC, mention_id) = 1
+            FROM known JOIN mention USING (mention_id)
+            QUALIFY row_number() OVER (PARTITION BY system, department, local_key
+                ORDER BY (known.effective_from IS NULL OR known.effective_from <= $day)
+                    AND (known.effective_to IS NULL OR known.effective_to > $day) DESC,
+                    valid_from DESC NULLS LAST, mention.known_at DESC, segment_no DESC, mention_id) = 1
             ORDER BY ALL""",
             params={"known_on": known_on, "day": day},
         ).to_arrow_table()

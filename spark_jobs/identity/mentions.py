@@ -64,11 +64,15 @@ def of_rows(rows: pa.Table) -> pa.Table:
             db,
             f"""
             SELECT *, CASE WHEN "whole" IS NOT NULL THEN md5(concat_ws('|', {profile})) END AS profile_id FROM (
-                SELECT md5(concat_ws('|', {told})) AS mention_id, one.*, found.uscc, found.short_code,
-                       coalesce(found.unsound, false) AS code_unsound, {parts}, address_key, phone_key
+                SELECT md5(concat_ws('|', {told})) AS mention_id, one.*,
+                       coalesce(c.uscc, CASE WHEN c.short_code IS NULL THEN k.uscc END) AS uscc,
+                       coalesce(c.short_code, CASE WHEN c.uscc IS NULL AND k.uscc IS NULL THEN k.short_code END)
+                           AS short_code,
+                       coalesce(code, '') <> '' AND c.uscc IS NULL AND c.short_code IS NULL AS code_unsound,
+                       {parts}, address_key, phone_key
                 FROM one LEFT JOIN part USING (name) LEFT JOIN address_part USING (address)
                 LEFT JOIN phone_part USING (phone)
-                LEFT JOIN found ON found.code IS NOT DISTINCT FROM one.code AND found.local_key = one.local_key)
+                LEFT JOIN code_part c USING (code) LEFT JOIN key_part k USING (local_key))
             ORDER BY mention_id""",
         )
 
@@ -125,17 +129,14 @@ def _register_keys(db: duckdb.DuckDBPyConnection, name: str, key: Callable[[str]
 
 
 def _register_codes(db: duckdb.DuckDBPyConnection) -> None:
-    pairs = db.execute("SELECT DISTINCT code, local_key FROM one").fetchall()
-    read = [codes.read(code, key) for code, key in pairs]
-    db.register(
-        "found",
-        pa.table(
-            {
-                "code": pa.array([code for code, _ in pairs], pa.string()),
-                "local_key": pa.array([key for _, key in pairs], pa.string()),
-                "uscc": pa.array([c.uscc for c in read], pa.string()),
-                "short_code": pa.array([c.short for c in read], pa.string()),
-                "unsound": pa.array([c.unsound for c in read], pa.bool_()),
-            }
-        ),
-    )
+    """`code_part` of what is written as a code, `key_part` of keys long enough to hold one."""
+    keys = "SELECT DISTINCT local_key FROM one WHERE length(local_key) >= 15"
+    for name, column, written in (
+        ("code_part", "code", _column(db, "code")),
+        ("key_part", "local_key", [row[0] for row in db.execute(keys).fetchall()]),
+    ):
+        read = [codes.read(text) if column == "code" else codes.read(None, text) for text in written]
+        columns = {"uscc": [c.uscc for c in read], "short_code": [c.short for c in read]}
+        found = pa.table({column: pa.array(written, pa.string()),
+                          **{n: pa.array(values, pa.string()) for n, values in columns.items()}})  # fmt: skip
+        db.register(name, found)

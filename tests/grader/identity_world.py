@@ -51,7 +51,7 @@ def shown(folder: Path) -> Shown:
                    CASE WHEN row_number() OVER spans > 1 THEN s.from_on END AS valid_from,
                    {known.format("s.from_on::DATE")} AS known_at, false AS known_at_is_assumed
             FROM department_subject s JOIN firm f USING (firm_id)
-            WINDOW spans AS (PARTITION BY department, key ORDER BY s.from_on)""").to_arrow_table()
+            WINDOW spans AS (PARTITION BY department, key ORDER BY s.from_on) ORDER BY ALL""").to_arrow_table()
         changes = db.sql(f"""
             SELECT c.change_id::VARCHAR AS change_id, r.key AS local_key, f.uscc, c.kind,
                    changed_on::DATE AS changed_on,
@@ -59,7 +59,7 @@ def shown(folder: Path) -> Shown:
                    {known.format("changed_on::DATE")} AS known_at, false AS known_at_is_assumed
             FROM firm_change c JOIN firm f USING (firm_id) LEFT JOIN firm o ON o.firm_id = c.other_firm_id
             JOIN (SELECT DISTINCT firm_id, key FROM department_subject WHERE department = 'business_registry') r
-                ON r.firm_id = c.firm_id""").to_arrow_table()
+                ON r.firm_id = c.firm_id ORDER BY ALL""").to_arrow_table()
     return Shown(rows.cast(ROWS), changes.cast(CHANGES))
 
 

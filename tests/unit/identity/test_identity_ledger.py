@@ -187,6 +187,13 @@ def test_a_past_date_sees_what_a_build_of_that_day_sees(built: Ledger, days: int
     assert identity_as_of(built, day(days)).equals(identity_as_of(then, day(days)))
 
 
+@pytest.mark.parametrize("days", [9, 30, 40, 1000])
+def test_every_key_known_has_one_enterprise_at_each_moment(built: Ledger, days: int) -> None:
+    known = known_by(built.mention, days).select(["department", "local_key"]).group_by(["department", "local_key"])
+    found = identity_as_of(built, day(days)).select(["department", "local_key"]).to_pylist()
+    assert sorted(map(repr, found)) == sorted(map(repr, known.aggregate([]).to_pylist()))
+
+
 def test_day_by_day_ends_where_a_build_at_once_ends(built: Ledger) -> None:
     by_day, last = None, -1
     for days in (0, 10, 40, 60):
