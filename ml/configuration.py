@@ -141,6 +141,7 @@ class Approval(_Frozen):
     coverage_condition: str
     shift_condition: str
     leak_condition: str
+    pilot_condition: str
 
 
 class PromotionPolicy(_Frozen):
@@ -154,6 +155,7 @@ class PromotionPolicy(_Frozen):
     stability_confidence: float = Field(gt=0.5, lt=1)
     material_psi: float = Field(ge=0)
     min_bads: int
+    low_default_bads: int = Field(ge=0)
     min_features: int
     required_artifacts: list[str]
     approval: Approval

@@ -82,24 +82,36 @@ def _sample(evidence: Mapping, policy: PromotionPolicy) -> Finding:
 
 
 def _discrimination(evidence: Mapping, policy: PromotionPolicy) -> Finding:
+    """Out of time where enough went bad there to tell, else cross-validated; of a low-default portfolio by its value.
+
+    The interval of a few dozen bads is wider than any model is good: its lower end would refuse every model.
+    """
     auc, source = evidence["auc"]["scorecard"], "cross-validated"
-    if evidence.get("out_of_time"):
-        auc, source = evidence["out_of_time"]["auc"]["scorecard"], "out of time"
-    condition = policy.approval.leak_condition if auc["value"] > policy.suspicious_auc else ""
-    return Finding(
-        "discrimination",
-        auc["low"] >= policy.min_auc,
-        f"AUC {auc['value']:.3f} ({auc['low']:.3f}–{auc['high']:.3f}), {source}; lower end at least "
-        f"{policy.min_auc:.2f}",
-        condition,
-    )
+    later = evidence.get("out_of_time")
+    if later and later["bads"] >= policy.min_bads:
+        auc, source = later["auc"]["scorecard"], "out of time"
+    elif later:
+        source += f" ({later['bads']} bads out of time are too few)"
+    shown = auc["low"] >= policy.min_auc
+    pilot = not shown and _is_low_default(evidence, policy) and auc["value"] >= policy.min_auc
+    measure = "value" if pilot else "lower end"
+    detail = f"AUC {auc['value']:.3f} ({auc['low']:.3f}–{auc['high']:.3f}), {source}; {measure} at least "
+    conditions = [policy.approval.pilot_condition.format(bads=evidence["bads"])] if pilot else []
+    if auc["value"] > policy.suspicious_auc:
+        conditions.append(policy.approval.leak_condition)
+    return Finding("discrimination", shown or pilot, f"{detail}{policy.min_auc:.2f}", " ".join(conditions))
 
 
-def _gain(name: str, gain: Mapping, least: float) -> Finding:
+def _is_low_default(evidence: Mapping, policy: PromotionPolicy) -> bool:
+    return evidence["bads"] < policy.low_default_bads
+
+
+def _gain(name: str, gain: Mapping, least: float, measure: str = "low") -> Finding:
+    words = {"low": "lower end", "value": "value, in a low-default portfolio,"}[measure]
     return Finding(
         name,
-        gain["low"] >= least,
-        f"AUC gain {gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f}); lower end at least {least:+.2f}",
+        gain[measure] >= least,
+        f"AUC gain {gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f}); {words} at least {least:+.2f}",
     )
 
 
@@ -108,6 +120,7 @@ def _plain_regression(evidence: Mapping, policy: PromotionPolicy) -> Finding:
         "against plain regression",
         evidence["gains"]["scorecard over plain_regression"],
         policy.min_gain_over_plain_regression_lower,
+        "value" if _is_low_default(evidence, policy) else "low",
     )
 
 

@@ -187,7 +187,7 @@ def failed(**arguments) -> set[str]:
         ({"bads": 19}, "sample"),
         ({"features": 2}, "sample"),
         ({"auc": {"scorecard": interval(0.7, 0.59, 0.8)}}, "discrimination"),
-        ({"out_of_time": {"auc": {"scorecard": interval(0.6, 0.5, 0.7)}}}, "discrimination"),
+        ({"out_of_time": {"bads": 20, "auc": {"scorecard": interval(0.6, 0.5, 0.7)}}}, "discrimination"),
         (
             {
                 "gains": {
@@ -206,6 +206,25 @@ def failed(**arguments) -> set[str]:
 def test_each_rule_blocks_by_itself(arguments, rule):
     assert failed() == set()
     assert failed(**arguments) == {rule}
+
+
+@pytest.mark.parametrize(
+    ("bads", "auc", "gain", "passes", "is_pilot"),
+    [
+        (49, interval(0.65, 0.45, 0.8), interval(-0.03, -0.17, 0.1), True, True),
+        (49, interval(0.70, 0.61, 0.8), interval(-0.03, -0.09, 0.1), True, False),  # few, and yet it is shown
+        (49, interval(0.59, 0.45, 0.8), interval(-0.03, -0.17, 0.1), False, False),
+        (49, interval(0.65, 0.45, 0.8), interval(-0.11, -0.17, 0.1), False, True),
+        (50, interval(0.65, 0.45, 0.8), interval(0.0, -0.05, 0.1), False, False),
+        (50, interval(0.65, 0.61, 0.8), interval(-0.03, -0.17, 0.1), False, False),
+    ],
+)
+def test_a_low_default_portfolio_gets_a_pilot_at_most(bads, auc, gain, passes, is_pilot):
+    gains = {"scorecard over plain_regression": gain, "scorecard over size_only": interval(0, -0.1, 0.1)}
+    later = {"bads": 6, "auc": {"scorecard": interval(0.4, 0.2, 0.8)}}  # too few out of time say nothing
+    found = report(bads=bads, auc={"scorecard": auc}, gains=gains, out_of_time=later)
+    assert found.passed == passes
+    assert any("Pilot" in condition and str(bads) in condition for condition in found.conditions) == is_pilot
 
 
 @pytest.mark.parametrize(
