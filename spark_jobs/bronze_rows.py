@@ -91,7 +91,7 @@ def sound(spark: SparkSession, delivery: Delivery, files: Collection[ReceivedFil
     """
     batch, contract = delivery.batch, delivery.contract
     content = [c.name for c in contract.columns]
-    keyed = _judged(spark, delivery, files, "size(reasons) = 0").selectExpr(
+    keyed = _judged(spark, delivery, files, "is_sound").selectExpr(
         *content,
         *([row_rules.EXTRA] if delivery.keeps_extra else []),
         *(f"{sql} AS {name}" for name, sql in digests(contract).items()),
@@ -108,7 +108,7 @@ def sound(spark: SparkSession, delivery: Delivery, files: Collection[ReceivedFil
 
 def broken(spark: SparkSession, delivery: Delivery, files: Collection[ReceivedFile]) -> DataFrame:
     """The rows of some files that break a rule: typed as far as they go, reasons, raw values and schema version."""
-    return _judged(spark, delivery, files, "size(reasons) > 0")
+    return _judged(spark, delivery, files, "NOT is_sound")
 
 
 def quarantine_columns(delivery: Delivery) -> list[str]:
@@ -131,7 +131,7 @@ def quarantine_columns(delivery: Delivery) -> list[str]:
 
 def digests(contract: Contract) -> dict[str, str]:
     """How `record_key` and `record_hash` follow from a row's own columns."""
-    return {"record_key": _digest(contract.keys), "record_hash": _content_hash(contract)}
+    return {"record_key": _key(contract), "record_hash": _content_hash(contract)}
 
 
 def _judged(spark: SparkSession, delivery: Delivery, files: Collection[ReceivedFile], condition: str) -> DataFrame:
@@ -159,15 +159,29 @@ def _digest(names: Iterable[str]) -> str:
     return f"sha2(concat_ws('\\u001f', {cells}), 256)"
 
 
+def _key(contract: Contract) -> str:
+    """What identifies a row's record: for drops a digest that conformed tables name records by, for feeds 64 bits."""
+    if contract.feed is None:
+        return _digest(contract.keys)
+    return _hash64([f"`{name}`" for name in contract.keys])
+
+
 def _content_hash(contract: Contract) -> str:
-    """What tells contents of one record apart; for pulled feeds 64 bits, in which nulls count by their place."""
+    """What tells contents of one record apart; for feeds 64 bits, in which nulls count by their place.
+
+    How a record was carried (a partition, an offset) is no part of it: a delivery repeated elsewhere is a duplicate.
+    """
     if contract.feed is None:
         return _digest(c.name for c in contract.columns)
     cells = []
-    for column in contract.columns:
+    for column in contract.content_columns:
         cells += [f"`{column.name}`", *([] if column.required else [f"isnull(`{column.name}`)"])]
     if keeps_extra(contract):
         cells.append(f"array_sort(map_entries({row_rules.EXTRA}))")
+    return _hash64(cells)
+
+
+def _hash64(cells: Iterable[str]) -> str:
     return f"lower(hex(xxhash64({', '.join(cells)})))"
 
 

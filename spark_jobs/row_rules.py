@@ -7,7 +7,7 @@ a reason code, never a failed job. Raw values are text, or typed already where t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -37,8 +37,8 @@ def apply(
     held_for: Sequence[str] = (),
     keep_extra: bool = False,
 ) -> DataFrame:
-    """The contract's typed columns, `reasons` (array of codes, empty when the row is sound) and, only where there are
-    reasons, the raw values by source name (`raw`) and the record that could not be read (`raw_line`).
+    """The contract's typed columns, `is_sound`, `reasons` (array of codes, empty when the row is sound) and, only where
+    there are reasons, the raw values by source name (`raw`) and the record that could not be read (`raw_line`).
 
     `raw` has a column `raw_<name>` for each column of the contract, CORRUPT, `source_file`, `row_number` and, unless
     the contract's columns are all there is, FIELDS. `held_for` are reasons that every row gets. `keep_extra` adds
@@ -50,7 +50,9 @@ def apply(
     typed = raw.selectExpr("*", *texts).selectExpr(
         "*", *(f"{_clear_or_typed(contract, c, kinds)} AS `{c.name}`" for c in contract.columns)
     )
-    judged = typed.selectExpr("*", f"{_reasons(contract, received_on, kinds, malformed, held_for)} AS reasons")
+    faults = _faults(contract, received_on, kinds)
+    verdict = [f"{_is_sound(faults, held_for)} AS is_sound", f"{_reasons(faults, malformed, held_for)} AS reasons"]
+    judged = typed.selectExpr("*", *verdict)
     fields = FIELDS if FIELDS in kinds else f"map({_named_cells(contract)})"
     line = f"`{CORRUPT}`"
     if contract.personal_columns:
@@ -60,6 +62,7 @@ def apply(
         *([f"{_extra(contract, fields)} AS {EXTRA}"] if keep_extra else []),
         "source_file",
         "row_number",
+        "is_sound",
         "reasons",
         f"CASE WHEN size(reasons) > 0 THEN {_without_clear(contract, fields)} END AS raw",
         f"{line} AS raw_line",
@@ -71,21 +74,30 @@ def quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _reasons(
-    contract: Contract, received_on: date, kinds: dict[str, str], malformed: str, held_for: Iterable[str]
-) -> str:
+def _faults(contract: Contract, received_on: date, kinds: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(condition, reason code) of everything that a row of the contract can have wrong."""
+    found = []
+    for column in contract.columns:
+        found += _column_faults(column, received_on, kinds[RAW + column.name])
+    return found + [(f"NOT ({rule.condition})", rule.name) for rule in contract.row_rules]
+
+
+def _reasons(faults: Sequence[tuple[str, str]], malformed: str, held_for: Iterable[str]) -> str:
     bad = f"CASE WHEN `{CORRUPT}` IS NOT NULL THEN {quoted(malformed)} END"
     codes = [quoted(reason) for reason in held_for] + [bad]
-    rules = []
-    for column in contract.columns:
-        rules += _column_reasons(column, received_on, kinds[RAW + column.name])
-    for rule in contract.row_rules:
-        rules.append(f"CASE WHEN NOT ({rule.condition}) THEN '{rule.name}' END")
-    found = f"array_compact(array({', '.join([*codes, *rules])}))"
+    cases = [f"CASE WHEN {condition} THEN {quoted(code)} END" for condition, code in faults]
+    found = f"array_compact(array({', '.join([*codes, *cases])}))"
     if malformed == "malformed_line":
         return found
     # Nothing is known of the fields of such a record; that they are missing would say nothing more.
     return f"CASE WHEN `{CORRUPT}` IS NOT NULL THEN array_compact(array({', '.join(codes)})) ELSE {found} END"
+
+
+def _is_sound(faults: Sequence[tuple[str, str]], held_for: Collection[str]) -> str:
+    """Whether a row has no reason: what most rows are asked, without a list being made for each."""
+    if held_for:
+        return "false"
+    return f"NOT coalesce(`{CORRUPT}` IS NOT NULL OR {' OR '.join(f'({c})' for c, _ in faults)}, false)"
 
 
 def _named_cells(contract: Contract) -> str:
@@ -234,25 +246,29 @@ def _is_plain(text: str, decimals: int) -> str:
     return f"{no_power} AND ({short} OR {text} RLIKE '[.][0-9]{{0,{decimals}}}0*$')"
 
 
-def _column_reasons(column: Column, received_on: date, kind: str) -> list[str]:
+def _column_faults(column: Column, received_on: date, kind: str) -> list[tuple[str, str]]:
     name, absent = f"`{column.name}`", _absent(column, kind)
     wrong = "clear_personal" if column.is_personal else "unknown_code" if column.codes else "bad_type"
-    reasons = [f"CASE WHEN NOT {absent} AND {name} IS NULL THEN '{wrong}:{column.name}' END"]
+    found = [(f"NOT {absent} AND {name} IS NULL", wrong)]
     if column.required:
-        reasons.append(f"CASE WHEN {absent} THEN 'missing:{column.name}' END")
-    if column.is_personal:
-        return reasons  # the pattern is the clear value's, which nobody sees here
+        found.append((absent, "missing"))
+    if not column.is_personal:  # such a column's rules are the clear value's, which nobody sees here
+        found += _value_faults(column, name, received_on)
+    return [(condition, f"{code}:{column.name}") for condition, code in found]
+
+
+def _value_faults(column: Column, name: str, received_on: date) -> list[tuple[str, str]]:
+    found = []
     if column.pattern:
         # (?d): the end mark `$` must not overlook a trailing separator such as U+0085 or U+2028.
-        fits = f"{name} RLIKE {quoted('(?d)' + column.pattern)}"
-        reasons.append(f"CASE WHEN NOT {fits} THEN 'bad_pattern:{column.name}' END")
-    for word, sign, bound in (("below_minimum", "<", column.minimum), ("above_maximum", ">", column.maximum)):
+        found.append((f"NOT {name} RLIKE {quoted('(?d)' + column.pattern)}", "bad_pattern"))
+    for code, sign, bound in (("below_minimum", "<", column.minimum), ("above_maximum", ">", column.maximum)):
         if bound is not None:
-            reasons.append(f"CASE WHEN {name} {sign} {_bound(column, bound)} THEN '{word}:{column.name}' END")
+            found.append((f"{name} {sign} {_bound(column, bound)}", code))
     if column.not_after_received:
         day = f"cast({name} AS date)" if column.spark_type == "timestamp" else name
-        reasons.append(f"CASE WHEN {day} > date'{received_on}' THEN 'after_received:{column.name}' END")
-    return reasons
+        found.append((f"{day} > date'{received_on}'", "after_received"))
+    return found
 
 
 def _bound(column: Column, value: str) -> str:
