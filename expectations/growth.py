@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from expectations import one_pass
 from expectations.report import Finding
 from expectations.suites import Expectation
-from lakehouse import ledger, tables
+from lakehouse import engine, ledger, tables
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -53,27 +53,42 @@ def check(
     held = "rows_quarantined - coalesce(reasons['batch_rejected'], 0)"
     booked = ledger.batches(spark).selectExpr("*", f"{held} AS rows_held").collect()
     waiting = {row["batch_id"] for row in ledger.unpublished(spark)}
-    limits, found = slices(spark, changed), []
-    for table, version in changed.items():
-        build = f"{tables.build_name(table)} VERSION AS OF {version}"
+    limits = slices(spark, changed)
+
+    def check_table(table: str) -> list[Finding]:
+        mine = [r for r in booked if table in (QUARANTINE, f"bronze.{r['contract']}")]
         limit = limits.get(table)
-        is_quarantine = table == QUARANTINE
-        words = {"quarantined": "held"} if is_quarantine else {"accepted": "accepted", "duplicate": "duplicate"}
-        figures = {word: "count(*)" if is_quarantine else f"count_if(disposition = '{word}')" for word in words}
-        rows = f"{build} WHERE {limit}" if limit else build
-        outcome, counted = one_pass.findings(spark, table, rows, expected[table], figures)
-        found += outcome
-        mine = [r for r in booked if is_quarantine or f"bronze.{r['contract']}" == table]
         new = [r for r in mine if r["batch_id"] in waiting] if limit else mine
-        for word, name in words.items():
-            found.append(_booked(table, f"{word} rows", counted[word], sum(r[f"rows_{name}"] for r in new)))
-        # Without a condition a count is read from the table's log.
-        every = spark.sql(f"SELECT count(*) FROM {build}").collect()[0][0]
-        found.append(_booked(table, "all rows", every, sum(r[f"rows_{name}"] for r in mine for name in words.values())))
+        return _check_table(spark, table, changed[table], expected[table], limit, mine, new)
+
+    return [finding for found in engine.side_by_side(check_table, changed) for finding in found]
+
+
+def _check_table(
+    spark: SparkSession,
+    table: str,
+    version: int,
+    expected: Sequence[Expectation],
+    limit: str | None,
+    booked: Sequence[Any],
+    new: Sequence[Any],
+) -> list[Finding]:
+    """What comes of one table: `booked` are all its batches in the ledger, `new` those whose rows are looked at."""
+    build = f"{tables.build_name(table)} VERSION AS OF {version}"
+    is_quarantine = table == QUARANTINE
+    words = {"quarantined": "held"} if is_quarantine else {"accepted": "accepted", "duplicate": "duplicate"}
+    figures = {word: "count(*)" if is_quarantine else f"count_if(disposition = '{word}')" for word in words}
+    rows = f"{build} WHERE {limit}" if limit else build
+    found, counted = one_pass.findings(spark, table, rows, expected, figures)
+    for word, name in words.items():
+        found.append(_equals(table, f"{word} rows", counted[word], sum(r[f"rows_{name}"] for r in new)))
+    # Without a condition a count is read from the table's log.
+    every = spark.sql(f"SELECT count(*) FROM {build}").collect()[0][0]
+    found.append(_equals(table, "all rows", every, sum(r[f"rows_{name}"] for r in booked for name in words.values())))
     return found
 
 
-def _booked(table: str, what: str, counted: int, booked: int) -> Finding:
+def _equals(table: str, what: str, counted: int, booked: int) -> Finding:
     rule = f"{tables.split(table)[1]}: {what} equal the batch ledger"
     return Finding("between tables", rule, counted == booked, None, None, f"{counted} against {booked}")
 

@@ -1,13 +1,15 @@
-"""A bronze table's expectations in one pass over its rows, and its row counts from its log.
+"""A feed's table's expectations in one pass over its rows.
 
-Bronze has a table for every feed, and each day brings rows to most of them: one aggregate a table takes a tenth of what
-a validation of the same rules by a library takes. Rules are the records of `suites.py`, whoever computes them.
+Bronze and silver have a table for every feed, and each day brings rows to most of them: one aggregate a table takes a
+tenth of what a validation of the same rules by a library takes. Rules are the records of `suites.py`, whoever computes
+them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from expectations.report import Finding
@@ -20,7 +22,11 @@ Arguments = Mapping[str, Any]
 
 
 def findings(
-    spark: SparkSession, table: str, rows: str, expected: Sequence[Expectation], figures: Mapping[str, str]
+    spark: SparkSession,
+    table: str,
+    rows: str,
+    expected: Sequence[Expectation],
+    figures: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[list[Finding], dict[str, int]]:
     """What came of each expectation on `rows` (a relation in SQL), and the value of each further figure (SQL)."""
     broken = [f"{BROKEN[e.kind](e.arguments)} AS e{i}" for i, e in enumerate(expected)]

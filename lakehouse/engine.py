@@ -12,9 +12,10 @@ import secrets
 import stat
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lakehouse.errors import EngineError
 from lakehouse.services.process import Process, port_is_open
@@ -32,6 +33,7 @@ UNNEEDED = (
     "org.roaringbitmap:*,org.slf4j:*,org.xerial*:*,org.antlr:*,org.scala-lang:*"
 )
 DELTA_JARS = ("delta-spark_4.2_2.13-4.4.0.jar", "delta-storage-4.4.0.jar")
+AT_ONCE = 2  # statements of one client in the engine: while one is planned and compiled, another is executed
 NAMESPACE = uuid.UUID("6f0f6c1e-6b1b-4c39-9b3c-2f1f0a6f5a11")
 
 # The modules Spark's own launcher opens (org.apache.spark.launcher.JavaModuleOptions), without the
@@ -129,6 +131,20 @@ def session(writer: str | None = None) -> Iterator[SparkSession]:
     finally:
         with contextlib.suppress(Exception):
             spark.stop()
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def side_by_side(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Work on items that do not depend on each other, a few at a time; results in the items' order.
+
+    For many small tables the engine's time goes into planning and compiling, which keeps one core busy. After an error
+    nothing more is begun, what runs is waited for, and the error is raised.
+    """
+    with ThreadPoolExecutor(AT_ONCE, "engine") as pool:
+        return list(pool.map(work, items))
 
 
 def _unreachable(error: Exception) -> EngineError:

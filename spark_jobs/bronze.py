@@ -11,6 +11,7 @@ are read again, for those that are held.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 QUARANTINE = "quarantine.record"
 RANKED_UP_TO = 200_000  # rows: for so few a query of its own takes longer than the sort
 SCHEMA_CHANGED = "schema_changed:"
+_QUARANTINE_IS_WRITTEN = threading.Lock()  # all feeds write it
 # By these files are skipped; keys, digests and tokens must not stand in a table's log.
 STATISTICS = ("received_on", "batch_id", "batch_sequence", "known_at")
 
@@ -73,22 +75,37 @@ def _build_all(
     first_days: dict[str, date] = {}
     for batch in landing.landed():
         first_days.setdefault(batch.contract, batch.received_on)
-    accounts, begun, manifest = [], set(), tables.current_manifest(spark)
-    held: dict[str, VinelakeError] = {}
+    feeds: dict[str, list[landing.Batch]] = {}
     for batch in batches:
-        if batch.contract in held:
-            continue  # its rows are judged by those before them
-        contract = known[batch.contract]
-        for table in sorted({contract.bronze_table, QUARANTINE} - begun):
-            tables.begin_build(spark, table, manifest)
-            begun.add(table)
+        feeds.setdefault(batch.contract, []).append(batch)
+    manifest = tables.current_manifest(spark)
+    if feeds:
+        tables.begin_build(spark, QUARANTINE, manifest)
+
+    def build_feed(name: str) -> tuple[list[ledger.BatchAccount], VinelakeError | None]:
+        tables.begin_build(spark, known[name].bronze_table, manifest)
+        return _build_feed(spark, feeds[name], known[name], first_days[name])
+
+    built = dict(zip(feeds, engine.side_by_side(build_feed, feeds), strict=True))
+    by_batch = {account.batch_id: account for accounts, _ in built.values() for account in accounts}
+    held = {name: error for name, (_, error) in built.items() if error}
+    return [by_batch[b.batch_id] for b in batches if b.batch_id in by_batch], held
+
+
+def _build_feed(
+    spark: SparkSession, batches: Sequence[landing.Batch], contract: Contract, first_day: date
+) -> tuple[list[ledger.BatchAccount], VinelakeError | None]:
+    """The accounts of a feed's batches in order of arrival, up to the first that is held back, and why it is."""
+    accounts = []
+    for batch in batches:
         try:
-            accounts.append(build_batch(spark, batch, contract, batch.received_on == first_days[contract.id]))
+            accounts.append(build_batch(spark, batch, contract, batch.received_on == first_day))
         except (GateFailed, IntegrityError, ContractError) as error:
-            held[contract.id] = error
-            for table in (contract.bronze_table, QUARANTINE):
-                tables.remove_where(spark, table, _slice(batch))
-    return accounts, held
+            tables.remove_where(spark, contract.bronze_table, _slice(batch))
+            with _QUARANTINE_IS_WRITTEN:
+                tables.remove_where(spark, QUARANTINE, _slice(batch))
+            return accounts, error  # those after it are judged by its rows
+    return accounts, None
 
 
 def _together(held: Mapping[str, VinelakeError]) -> VinelakeError:
@@ -183,7 +200,8 @@ def _hold(spark: SparkSession, delivery: Delivery, names: Collection[str]) -> _H
         if held.rows:
             rows = broken.selectExpr(*bronze_rows.quarantine_columns(delivery))
             statistics = ("contract", "received_on", "batch_id", "batch_sequence")
-            tables.replace_where(rows, QUARANTINE, _slice(batch), statistics)
+            with _QUARANTINE_IS_WRITTEN:
+                tables.replace_where(rows, QUARANTINE, _slice(batch), statistics)
         return held
     finally:
         broken.unpersist()

@@ -17,7 +17,7 @@ from lakehouse import engine, ledger, tables
 from lakehouse.contracts import Contract
 from lakehouse.errors import ContractError
 from spark_jobs import silver_bureau, silver_economy, silver_files, silver_merge, silver_plan, silver_versions
-from spark_jobs.silver_plan import Input, Reader, Table
+from spark_jobs.silver_plan import Input, Made, Reader, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -32,17 +32,22 @@ def build(partition: str) -> dict[str, Any]:
     with engine.session("silver") as spark, ledger.run(spark, "silver", partition) as run:
         published, built, made = tables.current_manifest(spark).versions, silver_plan.built(spark), []
         reader = Reader(spark, known)
-        for table in plan(known):
+
+        def build_table(table: Table) -> Made | None:
             now = silver_plan.inputs(table, known, published)
             if not table.always and not now.versions:
-                continue
+                return None
             if silver_plan.is_current(table, now, built, silver_plan.head(spark, table.name)):
-                continue
+                return None
             _make(reader, table, now, built.get((table.name, published.get(table.name, -1))))
-            version, run.details[table.name] = silver_plan.written(spark, table.name)
-            made.append((table.name, version, now))
-            if table.name == silver_economy.SUBJECTS:
-                run.details["unresolved_subjects"] = silver_economy.unresolved(reader)
+            version, rows = silver_plan.written(spark, table.name)
+            return Made(table.name, version, rows, now)
+
+        for step in plan(known):
+            made += [m for m in engine.side_by_side(build_table, step) if m]
+        run.details.update({m.table: m.rows for m in made})
+        if silver_economy.SUBJECTS in run.details:
+            run.details["unresolved_subjects"] = silver_economy.unresolved(reader)
         silver_plan.record(spark, run.run_id, made)
         return dict(run.details)
 
@@ -62,8 +67,8 @@ def _make(reader: Reader, table: Table, now: Input, published: Input | None) -> 
     tables.overwrite(table.make(reader), table.name, STATISTICS if tokens else ())
 
 
-def plan(known: Mapping[str, Contract]) -> list[Table]:
-    """Every table of silver, each after those it is made from."""
+def plan(known: Mapping[str, Contract]) -> list[list[Table]]:
+    """Every table of silver in steps: a table is made from bronze and from tables of earlier steps."""
     subjects = silver_economy.subjects_table(known)
     conformed = [_conformed(name, subjects) for name in CONFORMED]
     taken, versioned = {t.name for t in (subjects, silver_economy.READINGS_TABLE, *conformed)}, []
@@ -79,7 +84,7 @@ def plan(known: Mapping[str, Contract]) -> list[Table]:
             )
         taken.add(name)
         versioned.append(Table(name, (contract.id,), partial(_versioned, contract=contract), versioned=True))
-    return [*versioned, subjects, silver_economy.READINGS_TABLE, *conformed]
+    return [versioned, [subjects, silver_economy.READINGS_TABLE], conformed]
 
 
 def _versioned(reader: Reader, contract: Contract) -> DataFrame:

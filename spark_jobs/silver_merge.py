@@ -55,10 +55,11 @@ def merge(accepted: DataFrame, contract: Contract, batches: list[str]) -> None:
     touched = accepted.where(f"batch_id IN ({listed})").select(*keys).distinct().alias("touched")
     rows = accepted.alias("told").join(touched, _same("told", "touched", keys), "left_semi")
     made = silver_versions.of_contract(rows, contract)
-    made.createOrReplaceTempView("silver_made")
+    view = f"made_of_{tables.split(record.table)[1]}"  # of its own: tables are merged side by side
+    made.createOrReplaceTempView(view)
     columns = ", ".join(f"`{c}`" for c in made.columns)
     spark.sql(
-        f"MERGE INTO {tables.build_name(record.table)} AS old USING silver_made AS new "
+        f"MERGE INTO {tables.build_name(record.table)} AS old USING {view} AS new "
         f"ON {_condition('old', 'new', [*keys, 'version_no'])} "
         f"WHEN MATCHED AND NOT (struct({_of('old', made.columns)}) <=> struct({_of('new', made.columns)})) "
         f"THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({_of('new', made.columns)})"

@@ -53,6 +53,16 @@ class Input:
     definition: str
 
 
+@dataclass(frozen=True)
+class Made:
+    """A version of a table that was built: its number, its rows, and what it was made from."""
+
+    table: str
+    version: int
+    rows: int
+    inputs: Input
+
+
 class Reader:
     """What makers of tables read: accepted rows of bronze as published, and silver as it stands in this build."""
 
@@ -106,10 +116,10 @@ def built(spark: SparkSession) -> dict[tuple[str, int], Input]:
     return {(r["table_name"], r["version"]): Input(dict(r["inputs"]), r["definition"]) for r in rows}
 
 
-def record(spark: SparkSession, run_id: str, made: Iterable[tuple[str, int, Input]]) -> None:
+def record(spark: SparkSession, run_id: str, made: Iterable[Made]) -> None:
     """Notes in one commit which versions were made from what."""
     now = utc_now()
-    rows = [(table, version, dict(i.versions), i.definition, run_id, now) for table, version, i in made]
+    rows = [(m.table, m.version, dict(m.inputs.versions), m.inputs.definition, run_id, now) for m in made]
     if rows:
         frame = spark.createDataFrame(rows, BUILD_SCHEMA)
         frame.write.format("delta").mode("append").saveAsTable(_control(spark))

@@ -194,7 +194,7 @@ class Arrived(silver_plan.Reader):
 
     def silver(self, table: str) -> Any:
         if table not in self.made:
-            planned = next(t for t in silver.plan(self.known) if t.name == table)
+            planned = next(t for step in silver.plan(self.known) for t in step if t.name == table)
             made = planned.make(self)
             self.made[table] = self.spark.createDataFrame(made.collect(), made.schema)
         return self.made[table]
