@@ -101,6 +101,18 @@ SILVER: dict[str, list[Expectation]] = {
         *not_null("department", "department_key", "known_at"),
         unique("department", "department_key", "version_no"),
     ],
+    "silver.identity_mention": [*not_null("mention_id", "department", "local_key", "known_at"), unique("mention_id")],
+    "silver.identity_pair": [*not_null("left_id", "right_id", "weight"), unique("left_id", "right_id")],
+    "silver.identity_link": [
+        *not_null("mention_id", "enterprise_id", "method", "known_at"),
+        unique("mention_id", "version_no", "segment_no"),
+    ],
+    "silver.enterprise_key": [
+        *not_null("department", "key", "enterprise_id", "known_at"),
+        unique("system", "department", "key", "version_no"),
+    ],
+    "silver.identity_review": [*not_null("reason"), unique("mention_id")],
+    "silver.enterprise_relation": [*not_null("enterprise_id", "kind", "effective_on", "known_at")],
     "silver.equipment_reading": [
         *not_null("machine_id", "read_at", "known_at"),
         between("running_minutes", 0, 60),

@@ -18,6 +18,7 @@ RECORD_KEYS = {
     "enterprise": "enterprise_id",
     "loan": "loan_id",
     "credit_record": "enterprise_id",
+    "enterprise_key": "system, department, key",
 }
 
 # Spark reads `delta.`/a/path`` as a table: that would pass every gate by.
