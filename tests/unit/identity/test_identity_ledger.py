@@ -178,7 +178,7 @@ def test_other_names_under_a_key_are_the_same_party() -> None:
     assert who(built, "gas", "G1", days=9, on=date(2020, 1, 7)) == uscc(1)
 
 
-@pytest.mark.parametrize("days", [0, 9, 24, 25, 36, 45, 55, 60])
+@pytest.mark.parametrize("days", [9, 25, 45, 60])
 def test_a_past_date_sees_what_a_build_of_that_day_sees(built: Ledger, days: int) -> None:
     then = ledger.build(known_by(ROWS, days), known_by(CHANGES, days))
     for name in ("link", "key", "relation"):
