@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: one engine for each process of the run, and a lakehouse of its own for each test."""
+"""Fixtures shared by all tests: one engine for the whole run, and a lakehouse of its own for each test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import pytest
 from lakehouse.settings import PROJECT_DIR, Settings, get_settings
 
 REAL_INVOICES = PROJECT_DIR.parent / "shared" / "data" / "cumcm_2020_c"
-SECOND_LOT = "tests/integration/test_p"  # files from here on
 _numbers = itertools.count(1)
 
 
@@ -25,18 +24,13 @@ def free_port() -> int:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Shares out whole files, and all files marked `engine` in two lots: a lot shares an engine and what it built.
-
-    An engine plans and compiles on one core most of the time, so two lots keep two cores busy.
-    """
+    """Shares out whole files, and all files marked `engine` as one: they share one engine and what was built on it."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByEngineAndFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.split("::")[0]
-            if "mark.engine" not in (PROJECT_DIR / path).read_text(encoding="utf-8"):
-                return path
-            return "engine, first lot" if path < SECOND_LOT else "engine, second lot"
+            return "engine" if "mark.engine" in (PROJECT_DIR / path).read_text(encoding="utf-8") else path
 
     return ByEngineAndFile(config, log)
 
@@ -57,7 +51,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def running_engine(home: Path) -> Iterator[None]:
-    """The Spark Connect engine, started once a process and stopped at its end."""
+    """The Spark Connect engine, started once and stopped at the end of the run."""
     from lakehouse import engine
 
     engine.start()
