@@ -40,8 +40,8 @@ ALWAYS = 2**30
 RING_EPISODES = 3  # a ring comes back before each round of loans
 ROUNDS = 4  # times the same money goes around in a month
 COMMISSION = 0.004
-CIRCLES_TIED = 2.0  # planned circles per wanted one: some never guarantee each other
-LOAN_TAKERS = 3.6  # planned diverters per wanted one: not every firm gets a loan
+CIRCLES_TIED = 1.35  # planned circles per wanted one: some never guarantee each other
+LOAN_TAKERS = 2.6  # planned diverters per wanted one: not every firm gets a loan
 LEAST_TAKERS = 10
 
 TRANSFER_CHANNEL, POS_CHANNEL, PAYROLL_CHANNEL = (CHANNELS.index(c) for c in ("transfer", "pos", "payroll"))
