@@ -66,7 +66,8 @@ def prepare(home: Path) -> None:
     if (_dir(home) / "log" / "meta.properties").exists():
         return
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", f"--cluster-id={cluster}"]  # it may begin with a dash
+    named = f"--cluster-id={cluster}"  # in one word, as it may begin with a dash
+    tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", named]
     command = [*_java(home, "-Xmx256m"), *tool, "-c", str(_settings_file(home))]
     done = subprocess.run(command, capture_output=True, text=True, cwd=_dir(home))
     if done.returncode:
