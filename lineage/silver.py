@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from lakehouse.contracts import Contract
 from lineage.frames import Frame, Session, everything, standing_in
@@ -71,7 +71,7 @@ def silver(known: Mapping[str, Contract]) -> dict[str, Relation]:
 
     reader = StandIn(known)
     with standing_in():
-        for one in _each(jobs.plan(known)):
+        for one in chain.from_iterable(jobs.plan(known)):
             try:
                 reader.made[one.name] = one.make(reader).relation
             except Exception as error:  # whatever a maker raises when it gets no rows
@@ -83,13 +83,10 @@ def silver(known: Mapping[str, Contract]) -> dict[str, Relation]:
 def identity(reader: StandIn) -> dict[str, Relation]:
     """The tables of who is who: each is made of everything that departments are asked for, by rules and by weights.
 
-    What is asked is followed; what the ledger makes of it (in DuckDB and Splink) is not taken apart. Empty before there
-    is such a job.
+    What is asked is followed; what the ledger makes of it (in DuckDB and Splink) is not taken apart.
     """
-    try:
-        from spark_jobs.identity import departments, job
-    except ImportError:
-        return {}
+    from spark_jobs.identity import departments, job
+
     asked = [departments.rows(reader.spark, reader.known), departments.changes(reader.spark, reader.known)]  # type: ignore[arg-type]
     refs = NOTHING.union(*(everything(frame.relation) for frame in asked))  # type: ignore[attr-defined]
     return {name: Relation({}, refs) for name in job.TABLES.values()}
@@ -99,9 +96,3 @@ def _opaque(name: str, read: Iterable[Contract]) -> Relation:
     """A table of which no more is known than the contracts that it is made from."""
     parts = [table(c.bronze_table, bronze(c).columns) for c in read]
     return Relation({}, NOTHING.union(*(p.rows | merged(p.columns.values()).computed for p in parts)), name)
-
-
-def _each(plan: Iterable[Any]) -> Iterator[Any]:
-    """The tables of a plan, whether it lists them or steps of them."""
-    for step in plan:
-        yield from step if isinstance(step, list | tuple) else (step,)
