@@ -40,8 +40,8 @@ ALWAYS = 2**30
 RING_EPISODES = 3  # a ring comes back before each round of loans
 ROUNDS = 4  # times the same money goes around in a month
 COMMISSION = 0.004
-CIRCLES_TIED = 1.35  # planned circles per wanted one: some never guarantee each other
-LOAN_TAKERS = 2.6  # planned diverters per wanted one: not every firm gets a loan
+CIRCLES_TIED = 2.0  # planned circles per wanted one: some never guarantee each other
+LOAN_TAKERS = 3.6  # planned diverters per wanted one: not every firm gets a loan
 LEAST_TAKERS = 10
 
 TRANSFER_CHANNEL, POS_CHANNEL, PAYROLL_CHANNEL = (CHANNELS.index(c) for c in ("transfer", "pos", "payroll"))
@@ -84,6 +84,7 @@ class _Drafts:
         self.invoices: list[np.ndarray] = []
         self.diverted: dict[int, tuple[float, int]] = {}
         self.shaved: list[tuple] = []
+        self.tied = np.zeros(0, int)  # owners who share a phone or an address: they share with nobody else
         years = calendar.days / 365.25
         firms = int((population.founded <= 0).sum())
         self.wanted = episodes_wanted(firms, years)
@@ -298,7 +299,9 @@ def _guarantee_circles(drafts: _Drafts) -> None:
     windows = []
     for circle in circles:
         firms = np.flatnonzero(population.circle == circle)[: KIND["guarantee_circle"].group[1]]
-        if len(firms) >= 2:
+        owners = population.owner[firms]
+        if len(firms) >= 2 and not np.isin(owners, drafts.tied).any():
+            drafts.tied = np.union1d(drafts.tied, owners)
             windows.append((firms, max(int(population.founded[firms].max()), 0), drafts.calendar.days - 1))
     for _, row in drafts.add("guarantee_circle", windows):
         owners = population.owner[row["firm_ids"]]
@@ -312,6 +315,7 @@ def _application_rings(drafts: _Drafts) -> None:
     population, rng = drafts.population, drafts.rng
     able = drafts.able(MERCHANT, DEALER, RETAILER, MANUFACTURER)
     able = able[(population.staff[able] <= 30) & (population.circle[able] < 0) & (population.group[able] < 0)]
+    able = able[~np.isin(population.owner[able], drafts.tied)]
     windows = _apart(drafts.draw("application_ring", able, 2 * drafts.wanted))[: drafts.wanted]
     for _, row in drafts.add("application_ring", windows):
         owners = population.owner[row["firm_ids"]]
