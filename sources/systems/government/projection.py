@@ -26,6 +26,7 @@ ROW_GROUP = 20_000
 # Parties that are no firms, as they stand in court files; banks bear the code that they have at the bureau.
 SECTORS = {HOUSEHOLDS: "自然人", GOVERNMENT: "行政机关", REST_OF_WORLD: "境外企业", PRIVATE_LENDERS: "自然人"}
 META = ("record", "revision", "published_at")
+LOAD_MEMORY_MB = 4000  # sorting the invoices of 3,000 firms and five years fails below 2 GB, also when it may spill
 
 
 def log_file(folder: Path, department: str, dataset: str) -> Path:
@@ -36,7 +37,8 @@ def log_file(folder: Path, department: str, dataset: str) -> Path:
 def load_logs(folder: Path, world: Path) -> dict[str, int]:
     """Writes every dataset's log; returns their numbers of rows."""
     (folder / "logs").mkdir(parents=True, exist_ok=True)
-    database = connect(spill=folder)
+    database = connect(LOAD_MEMORY_MB, spill=folder)
+    database.execute("SET preserve_insertion_order = false")  # every log is sorted as it is written
     seed, (first_day, _) = world_seed(world), world_days(world)
     define_views(database, world)
     _helper_tables(database, world, seed)
@@ -158,7 +160,7 @@ def _write_log(database, department: Department, dataset: Dataset, seed: int, fi
     columns = _used_columns(database, states, department.name, dataset)
     draft = target.with_suffix(".draft")
     database.execute(f"""
-        COPY ({_published(states, columns, dataset, first_day)} ORDER BY published_at, record)
+        COPY ({_published(states, columns, dataset, first_day)} ORDER BY published_at, record, revision)
         TO '{draft}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP})""")
     draft.replace(target)
 
