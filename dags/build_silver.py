@@ -1,8 +1,8 @@
 """
 ### What it does
 Builds silver from published bronze: conformed invoices, enterprises, loans and credit
-records, corrections kept as new versions, red letters linked or marked. Checks the build and publishes
-all silver tables in one commit.
+records, corrections kept as new versions, red letters linked or marked. Links every department's keys
+and names to enterprises. Checks the build and publishes all silver tables in one commit.
 
 ### Inputs and outputs
 - in: tables `bronze.*`; starts on asset `bronze`
@@ -16,7 +16,7 @@ the drop's received date as partition key.
 Clear the failed task, or trigger with the same partition key. A repeated batch is recognised and skipped.
 
 ### When it fails
-- `build`: usually the engine is down (`vinelake status`); the retries wait for it.
+- `build`, `identify`: usually the engine is down (`vinelake status`); the retries wait for it.
 - `gate`: a rule was broken and none of silver was published; readers still see the last good state. The
   message gives the report's path. Mend, then clear `build`.
 
@@ -50,6 +50,13 @@ with DAG(
 
         return chain.run_job(silver.build)
 
+    @task
+    def identify() -> dict[str, Any]:
+        """Silver build → ledger of identity: which enterprise each department's keys and names are."""
+        from spark_jobs.identity import job
+
+        return chain.run_job(job.build)
+
     @task(pool=chain.PUBLISH_POOL, outlets=[chain.SILVER])
     def gate() -> dict[str, Any]:
         """Checks the silver build; publishes it when good."""
@@ -57,4 +64,4 @@ with DAG(
 
         return chain.run_job(partial(gates.gate, "silver"))
 
-    build() >> gate()
+    build() >> identify() >> gate()

@@ -75,6 +75,11 @@ def sources(known: Mapping[str, Contract]) -> Iterator[Source]:
     yield from (source for source in FURTHER if source.contract in known)
 
 
+def are_built(spark: SparkSession, known: Mapping[str, Contract]) -> bool:
+    """Whether any source has been built."""
+    return any(_built(spark, known[source.contract]) for source in sources(known))
+
+
 def rows(spark: SparkSession, known: Mapping[str, Contract]) -> DataFrame:
     """ROWS of every source that has been built: each distinct wording once, as first known."""
     parts = [_part(spark, known[s.contract], s) for s in sources(known) if _built(spark, known[s.contract])]

@@ -45,11 +45,13 @@ def build(partition: str) -> dict[str, Any]:
     """Builds the tables of identity aside from silver as it stands; returns rows of each, and pairs compared.
 
     What is published already is the state to go on from; with other code, the ledger is made anew. When nothing was
-    said, changed or corrected since, nothing is written.
+    said, changed or corrected since, nothing is written; nor is it before any department was heard.
     """
     parse_partition(partition)
     with engine.session("identity") as spark, runs.run(spark, "identity", partition) as run:
         known = silver_plan.load_contracts()
+        if not departments.are_built(spark, known):
+            return dict(run.details)
         changed = arrow(departments.changes(spark, known), CHANGES)
         corrected = arrow(corrections(spark), CORRECTIONS)
         code, said = _code(), _digest(changed, corrected)
@@ -122,8 +124,7 @@ def arrow(frame: DataFrame, schema: pa.Schema) -> pa.Table:
 
 def naive(table: pa.Table) -> pa.Table:
     """Times without a zone, which are UTC."""
-    kinds = [pa.timestamp("us") if pa.types.is_timestamp(f.type) else f.type for f in table.schema]
-    return table.cast(pa.schema(list(zip(table.column_names, kinds, strict=True))))
+    return _timed(table, None)
 
 
 def _frame(spark: SparkSession, table: pa.Table) -> DataFrame:
@@ -134,7 +135,11 @@ def _frame(spark: SparkSession, table: pa.Table) -> DataFrame:
 
 def _zoned(table: pa.Table) -> pa.Table:
     """Times of UTC with their zone, as the engine takes moments."""
-    kinds = [pa.timestamp("us", "UTC") if pa.types.is_timestamp(f.type) else f.type for f in table.schema]
+    return _timed(table, "UTC")
+
+
+def _timed(table: pa.Table, zone: str | None) -> pa.Table:
+    kinds = [pa.timestamp("us", zone) if pa.types.is_timestamp(f.type) else f.type for f in table.schema]
     return table.cast(pa.schema(list(zip(table.column_names, kinds, strict=True))))
 
 

@@ -40,11 +40,13 @@ def run_main_job(partition: str, folder: Path) -> None:
     """Landing to published features, step by step as the scheduler would."""
     from expectations.gate import gate
     from spark_jobs import bronze, features, landing, silver
+    from spark_jobs.identity import job as identity
 
     landing.land(partition, folder)
     bronze.build(partition)
     gate("bronze", partition)
     silver.build(partition)
+    identity.build(partition)
     gate("silver", partition)
     features.build(partition)
     gate("gold", partition)
