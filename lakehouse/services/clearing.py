@@ -5,7 +5,9 @@ Users, passwords and the services' own logs stay. What other lakehouses beside i
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from lakehouse import engine
@@ -25,11 +27,9 @@ def clear() -> bool:
     Where only a part of the services runs, that part is stopped. Raises ServiceError while a run is under way.
     """
     keep = all(row["state"] == "up" for row in stack.status())
-    if keep:
-        _refuse_while_running()
-    else:
+    if not keep:
         stack.down()
-    with stack.lock():
+    with stack.lock(), _schedule_held() if keep else contextlib.nullcontext():
         source_world.stop_systems()
         if keep:
             _clear_tables()
@@ -37,6 +37,21 @@ def clear() -> bool:
             _clear_mlflow()
         _remove_files(keep)
     return keep
+
+
+@contextlib.contextmanager
+def _schedule_held() -> Iterator[None]:
+    """Keeps the schedule from starting a run meanwhile, which would write into what is being removed."""
+    api = airflow.client()
+    on_schedule = [dag["dag_id"] for dag in api.dags() if not dag["is_paused"]]
+    try:
+        for dag_id in on_schedule:
+            api.pause(dag_id)
+        _refuse_while_running()
+        yield
+    finally:
+        for dag_id in on_schedule:
+            api.unpause(dag_id)
 
 
 def _refuse_while_running() -> None:
