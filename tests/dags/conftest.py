@@ -18,6 +18,7 @@ JOBS = {
     "spark_jobs.application_consents": ["record"],
     "spark_jobs.bronze": ["build"],
     "spark_jobs.silver": ["build"],
+    "spark_jobs.identity.job": ["build"],
     "spark_jobs.features": ["build"],
     "spark_jobs.freshness": ["build", "check"],
     "spark_jobs.pull.runner": ["pull_department"],

@@ -14,6 +14,7 @@ DATED = [
     ("build_bronze", "note_consents"),
     ("report_freshness", "check"),
     ("build_silver", "build"),
+    ("build_silver", "identify"),
     ("build_silver", "gate"),
     ("build_features", "build"),
     ("build_features", "freshness"),
