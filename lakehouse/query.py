@@ -6,20 +6,12 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
-from lakehouse import tables
+from lakehouse import known, tables
 from lakehouse.errors import ConfigError
-from lakehouse.time import business_midnight
+from lakehouse.settings import get_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-RECORD_KEYS = {
-    "vat_invoice": "invoice_id",
-    "enterprise": "enterprise_id",
-    "loan": "loan_id",
-    "credit_record": "enterprise_id",
-    "enterprise_key": "system, department, key",
-}
 
 # Spark reads `delta.`/a/path`` as a table: that would pass every gate by.
 FILE_FORMATS = {"delta", "parquet", "csv", "json", "text", "orc", "avro", "xml", "binaryfile"}
@@ -28,7 +20,7 @@ FILE_FORMATS = {"delta", "parquet", "csv", "json", "text", "orc", "avro", "xml",
 def run(spark: SparkSession, statement: str, as_of: date | None = None) -> DataFrame:
     """The rows of a query. With `as_of`, every table is read as it was known at 00:00 of that date:
 
-    bronze: rows known by then; silver: each record's version that was current then; gold: rows computed for
+    bronze: rows known by then; silver: each record as known then (`lakehouse.known`); gold: rows computed for
     dates up to then. Tables without a time are read as they are.
     """
     from sqlglot import exp
@@ -97,15 +89,12 @@ def _read_as_known(spark: SparkSession, node, as_of: date) -> None:
 
     name = node.sql(dialect="spark", comments=False) if not node.alias else exp.table_(node.name, node.db).sql()
     columns = set(spark.table(name).columns)
-    moment = f"timestamp'{business_midnight(as_of).isoformat()}'"
-    key = RECORD_KEYS.get(node.name.lower())
-    if {"known_at", "version_no"} <= columns and key:
-        text = (
-            f"SELECT * FROM {name} WHERE known_at <= {moment} "
-            f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY version_no DESC) = 1"
-        )
+    schema, table = node.db.lower(), f"silver.{node.name.lower()}"
+    versioned = schema == get_settings().schema_name("silver") and known.record_keys(table)
+    if versioned and {"known_at", "version_no"} <= columns:
+        text = known.statement(table, name, sorted(columns), as_of)
     elif "known_at" in columns:
-        text = f"SELECT * FROM {name} WHERE known_at <= {moment}"
+        text = f"SELECT * FROM {name} WHERE known_at <= {known.moment(as_of)}"
     elif "known_on" in columns:
         text = f"SELECT * FROM {name} WHERE known_on <= date'{as_of}'"
     elif "as_of" in columns:

@@ -4,10 +4,7 @@ with versions as (
 
     select
         *,
-        min(known_day) over (
-            partition by invoice_id order by version_no
-            rows between 1 following and unbounded following
-        ) as superseded_day
+        {{ superseded(['invoice_id'], 'known_day') }} as superseded_day
     from {{ ref('stg_vat_invoice') }}
 
 ),

@@ -1,37 +1,31 @@
--- What the signed daily sums say is known at the latest asked date equals the current versions in silver.
+-- What the signed daily sums say is known at the latest asked date equals silver as known then.
+{%- set latest = var('as_of_dates') | map('string') | max %}
 with dates as (
 
-    select * from {{ ref('int_as_of') }} where as_of = date '{{ var('as_of_dates') | map('string') | max }}'
+    select * from {{ ref('int_as_of') }} where as_of = date '{{ latest }}'
 
 ),
 
 current_versions as (
 
-    select
-        dates.as_of,
-        invoices.enterprise_id,
-        invoices.direction,
-        max_by(struct(invoices.is_valid, invoices.amount_fen, invoices.tax_fen), invoices.version_no) as state
-    from {{ ref('stg_vat_invoice') }} as invoices
-    inner join dates
-        on invoices.known_day <= dates.as_of and invoices.issued_on < dates.as_of
-    group by dates.as_of, invoices.enterprise_id, invoices.direction, invoices.invoice_id
+    {{ as_known(ref('stg_vat_invoice'), ['invoice_id'], "date '" ~ latest ~ "'", known='known_day') }}
 
 ),
 
 from_silver as (
 
     select
-        as_of,
+        date '{{ latest }}' as as_of,
         enterprise_id,
         direction,
         count(*) as invoice_count,
-        count_if(state.is_valid) as valid_count,
-        sum(case when state.is_valid then state.amount_fen else 0L end) as valid_fen,
-        sum(case when state.is_valid then state.tax_fen else 0L end) as tax_fen,
-        sum(case when not state.is_valid then abs(state.amount_fen) else 0L end) as void_abs_fen
+        count_if(is_valid) as valid_count,
+        sum(case when is_valid then amount_fen else 0L end) as valid_fen,
+        sum(case when is_valid then tax_fen else 0L end) as tax_fen,
+        sum(case when not is_valid then abs(amount_fen) else 0L end) as void_abs_fen
     from current_versions
-    group by as_of, enterprise_id, direction
+    where issued_on < date '{{ latest }}'
+    group by enterprise_id, direction
 
 ),
 
