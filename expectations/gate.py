@@ -29,6 +29,7 @@ GATE_SCHEMA = (
 )
 SCORE_TABLE = "gold.enterprise_score"
 FEATURE_TABLE = "gold.enterprise_features"
+SOURCE_FEATURE_TABLE = "gold.enterprise_source_features"
 NAMED_TABLE = re.compile(r"\{([a-z_.0-9]+)\}")
 
 
@@ -65,7 +66,8 @@ def check(spark: SparkSession, layer: str, changed: Mapping[str, int]) -> list[F
     """Every expectation of the changed tables and the identities of their layer, without publishing.
 
     Of a bronze table that grew by whole batches only, the rows of those batches are looked at; that no other row came
-    is checked by number. Tables of single feeds, of which there are dozens, are looked at in one pass each.
+    is checked by number. Tables of single feeds, of which there are dozens, and the wide one of their features are
+    looked at in one pass each.
     """
     if layer == "bronze":
         return growth.check(spark, changed, {table: _suite(spark, table) for table in changed})
@@ -75,10 +77,11 @@ def check(spark: SparkSession, layer: str, changed: Mapping[str, int]) -> list[F
         rows = f"{tables.build_name(table)} VERSION AS OF {changed[table]}"
         return one_pass.findings(spark, table, rows, _suite(spark, table))[0]
 
-    findings = engine.side_by_side(check_feed, [table for table in changed if table in of_feeds])
+    in_one_pass = {*of_feeds, SOURCE_FEATURE_TABLE}
+    findings = engine.side_by_side(check_feed, [table for table in changed if table in in_one_pass])
     validator = _Validator(spark, changed)
     for table in changed:
-        if table not in of_feeds:
+        if table not in in_one_pass:
             validator.suite(table, _suite(spark, table))
     validator.identities(_identities(layer))
     return [*chain.from_iterable(findings), *validator.findings]
@@ -114,6 +117,8 @@ def _suite(spark: SparkSession, table: str) -> list[suites.Expectation]:
         return suites.bronze_suite(known[tables.split(table)[1]])
     if table == SCORE_TABLE:
         return suites.SCORE_SUITE
+    if table == SOURCE_FEATURE_TABLE:
+        return suites.source_feature_suite(dict(spark.table(tables.build_name(table)).dtypes))
     if table == FEATURE_TABLE:
         return suites.feature_suite(dict(spark.table(tables.build_name(table)).dtypes))
     if table in suites.SILVER:

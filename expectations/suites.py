@@ -194,6 +194,22 @@ SCORE_IDENTITIES = [
 ]
 
 
+COVERAGE = ("covered", "not_covered", "not_yet_known", "no_source")
+# Sums of money may be negative; these counts of the world may not.
+NEVER_NEGATIVE = ("count", "months", "days", "kwh", "m3", "hours", "kw")
+
+
+def source_feature_suite(columns: Mapping[str, str]) -> list[Expectation]:
+    """What `gold.enterprise_source_features` must satisfy: a code for every source, nothing counted below 0."""
+    expected = [has_rows(), *not_null("enterprise_id", "as_of"), unique("enterprise_id", "as_of")]
+    for name in columns:
+        if name.endswith("_coverage"):
+            expected += [*not_null(name), in_set(name, *COVERAGE)]
+        elif name.rsplit("_", 1)[-1] in NEVER_NEGATIVE:
+            expected.append(between(name, 0))
+    return expected
+
+
 def feature_suite(columns: Mapping[str, str]) -> list[Expectation]:
     """What `gold.enterprise_features` must satisfy; `columns`: name → Spark type.
 

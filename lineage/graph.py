@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse.contracts import Contract
 from lakehouse.errors import ConfigError
-from lineage import dbt_models, silver
+from lineage import dbt_models, silver, source_features
 from lineage.values import Relation
 
 if TYPE_CHECKING:
@@ -111,7 +111,8 @@ class Graph:
 
     def find(self, asked: str) -> Node:
         """A node by its id, or a feature by its name; a ConfigError with close names where there is none."""
-        for name in (asked, asked.lower(), f"{FEATURES}.{asked.lower()}"):
+        column = asked.lower()
+        for name in (asked, column, f"{FEATURES}.{column}", f"{source_features.TABLE}.{column}"):
             if name in self.nodes:
                 return self.nodes[name]
         last = asked.rpartition(".")[2]
@@ -147,6 +148,9 @@ def build(known: Mapping[str, Contract], project: Path, models: Iterable[ModelIn
     for step in steps.values():
         kind = "feature" if step.table == FEATURES else step.table.partition(".")[0]
         _add_table(graph, step.table, kind, step.made)
+    features = next((step.made for step in steps.values() if step.table == FEATURES), None)
+    if others := source_features.made(project, tables, features):
+        _add_table(graph, source_features.TABLE, "feature", others)
     _add_outcomes(graph)
     graph.add(Node(SCORES, "score", True))
     graph.connect([FEATURES], SCORES, ROWS)

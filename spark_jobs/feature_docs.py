@@ -1,4 +1,4 @@
-"""What the features are: definitions read from the dbt YAML, and the reference page made of them."""
+"""What the features are: definitions from the dbt YAML and the catalogue of sources, and the page made of them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,35 @@ from ruamel.yaml import YAML
 
 from lakehouse.errors import ConfigError
 from lakehouse.settings import get_settings
-from spark_jobs import dbt_run
+from spark_jobs import dbt_run, features
+from spark_jobs.source_features import catalogue, job
 
 KEYS = ("as_of", "enterprise_id")
+SOURCES = """
+The time, sums and formulas of above hold here too: month 1 is the last full month before D, month 0 the part of D's
+own month before D. Of every record its newest version known at D 00:00 counts, and an event on D or later does not
+exist.
+
+Missing is a code. Every source has a column `…_coverage`, never NULL: `covered`; `not_covered` (the department knows
+no number of the enterprise by D, or has sent no row of it, where that is the rule); `not_yet_known` (the source's
+first row came after D); `no_source` (this lakehouse has no such source). Where it is not `covered` the source's
+features are NULL; where it is, a sum or count without activity is 0, and an undefined one is NULL for the reason that
+its definition names. A feature made of several sources is NULL where one of them is. `short_history`: fewer months
+since the enterprise's first row than both windows need. How fresh a source was is told by `gold.source_freshness`.
+
+Whose a row is, is told by the code that the department held at D and the registry as known at D; see
+`spark_jobs/source_features/identity.py`.
+""".strip()
 FAMILIES = ("volume", "shape", "quality", "partner", "days", "ticket")
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One column of `gold.enterprise_features` with its meaning.
+    """One column of `gold.enterprise_features` or `gold.enterprise_source_features` with its meaning.
 
     `window` is in months (`12m`) or days (`90d`), or `all`; `source_feature` is its number in the catalogue
-    of credit features the project follows; `bounds` are the least and greatest possible value, None where open.
+    of credit features the project follows; `bounds` are the least and greatest possible value, None where open;
+    `coverage` is the column that says why a feature of a source is missing altogether.
     """
 
     name: str
@@ -36,10 +53,31 @@ class Feature:
     null_reason: tuple[str, ...]
     bounds: tuple[float | None, float | None]
     model: str
+    coverage: str = ""
+
+    @property
+    def table(self) -> str:
+        """The table of gold that has it as a column."""
+        return job.TABLE if self.model == "enterprise_source_features" else features.TABLE
 
 
 def definitions() -> list[Feature]:
-    """Every feature, in the order of the families and of the columns in their YAML files."""
+    """Every feature: of invoices first, then of the other sources, in the order of their files."""
+    return [*invoice_features(), *source_features()]
+
+
+def source_features() -> list[Feature]:
+    """The columns of `gold.enterprise_source_features` that are features."""
+    return [
+        Feature(f.name, f.definition, f.data_type, family.name, f.unit, f.owner, f.window, f.source_feature,
+                f.null_reason, (None, None), "enterprise_source_features", coverage)
+        for family in catalogue.load()
+        for f, coverage in family.with_coverage()
+    ]  # fmt: skip
+
+
+def invoice_features() -> list[Feature]:
+    """The columns of `gold.enterprise_features` that are features, in the order of the groups' YAML files."""
     models = dbt_run.project_dir() / "models" / "features"
     return [feature for name in FAMILIES for feature in _of_file(models / f"features_{name}.yml")]
 
@@ -74,24 +112,30 @@ def _of_file(path: Path) -> Iterator[Feature]:
 
 def page() -> str:
     """The reference page, as Markdown."""
-    features = definitions()
+    known = definitions()
     groups: dict[str, list[Feature]] = {}
-    for feature in features:
+    for feature in known:
         groups.setdefault(feature.group, []).append(feature)
     lines = [
         "# Features",
         "",
-        f"`gold.enterprise_features`: one row per enterprise and as-of date, {len(features)} features in "
-        f"{len(groups)} groups.",
-        "Generated from `dbt_project/models/features/*.yml` by `python -m spark_jobs.feature_docs`; change it there.",
+        f"{len(known)} features in {len(groups)} groups, one row per enterprise and as-of date: "
+        f"{len(invoice_features())} of invoices in `gold.enterprise_features`, "
+        f"{len(source_features())} of all other sources in `{job.TABLE}`.",
+        "Generated from `dbt_project/models/features/*.yml` and `dbt_project/source_features/*.yaml` by "
+        "`python -m spark_jobs.feature_docs`; change them there.",
         "",
         "## Conventions",
         "",
         _conventions(),
     ]
+    titles = {family.name: family.title for family in catalogue.load()}
     for name, members in groups.items():
-        title = name.replace("_", " ").capitalize()
-        lines += ["", f"## {title}", "", "| feature | definition | window | NULL |", "|---|---|---|---|"]
+        if name == next(iter(titles)):
+            lines += ["", "## Other sources", "", SOURCES]
+        title = titles.get(name, name.replace("_", " ").capitalize())
+        lines += ["", f"## {title}", "", "| feature | definition | unit | owner | window | NULL |"]
+        lines += ["|---|---|---|---|---|---|"]
         lines += [_row(feature) for feature in members]
     return "\n".join(lines) + "\n"
 
@@ -99,8 +143,9 @@ def page() -> str:
 def _row(feature: Feature) -> str:
     # A bar would end the cell, and two backticked bars read worse than the escape.
     definition = feature.description.replace("|", "\\|")
-    reasons = ", ".join(f"`{reason}`" for reason in feature.null_reason) or "never"
-    return f"| `{feature.name}` | {definition} | {feature.window} | {reasons} |"
+    reasons = [reason for reason in (feature.coverage, *feature.null_reason) if reason]
+    told = ", ".join(f"`{reason}`" for reason in reasons) or "never"
+    return f"| `{feature.name}` | {definition} | {feature.unit} | {feature.owner} | {feature.window} | {told} |"
 
 
 def _conventions() -> str:

@@ -1,7 +1,8 @@
-"""Features: decides the as-of dates of a partition and has dbt build `gold.enterprise_features` for them, aside.
+"""Features: decides the as-of dates of a partition and builds `gold.enterprise_features` for them, aside, by dbt.
 
 dbt replaces every table as a whole (the two bases in `gold` and the features), so that whatever an earlier, killed
-or rejected attempt left in the build makes no difference.
+or rejected attempt left in the build makes no difference. Features of other sources than invoices follow for the same
+rows, in one statement (`spark_jobs.source_features`).
 
 The models, and every feature's definition, live in `dbt_project/`; see `docs/reference/features.md`.
 """
@@ -19,6 +20,7 @@ from lakehouse.errors import ConfigError
 from lakehouse.settings import get_settings
 from lakehouse.time import parse_partition
 from spark_jobs import dbt_run
+from spark_jobs.source_features import job as source_features
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -40,6 +42,7 @@ def build(partition: str) -> dict[str, Any]:
             ["--exclude", "tag:full", "--exclude-resource-type", "unit_test"],
             {"as_of_dates": [day.isoformat() for day in dates]},
         )
+        source_features.build(spark, dates, tables.build_name(TABLE))
         kinds = [str(result.node.resource_type) for result in results]
         run.details.update(
             as_of=[day.isoformat() for day in dates],

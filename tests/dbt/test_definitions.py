@@ -11,9 +11,9 @@ import pytest
 from lakehouse.errors import ConfigError
 from spark_jobs import feature_docs, features
 
-UNITS = {"cny", "ratio", "days", "months", "count", "log"}
-WINDOWS = re.compile(r"\d+m|\d+d|all|to the day")
-REASONS = {"short_history", "no_sales", "no_purchases", "no_activity", "no_variation"}
+UNITS = {"cny", "ratio", "days", "months", "count", "log", "kwh", "m3", "hours", "kw"}
+WINDOWS = re.compile(r"\d+m|\d+d|all|now|to the day")
+REASONS = {"short_history", "no_sales", "no_purchases", "no_activity", "no_variation", "no_record", "no_equity"}
 # What the catalogue of credit features marks as computable from invoices: 1 to 26, and 27 by number match.
 FROM_INVOICES = set(range(1, 28))
 

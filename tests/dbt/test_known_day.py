@@ -123,7 +123,7 @@ def row(frame: pd.DataFrame, as_of: str, firm: str = "E1") -> pd.Series:
 
 def test_the_columns_are_the_defined_features(builds: Builds) -> None:
     keys = {"as_of", "enterprise_id", "history_months", "known_at_is_assumed"}
-    assert set(builds.before.columns) - keys == {feature.name for feature in feature_docs.definitions()}
+    assert set(builds.before.columns) - keys == {feature.name for feature in feature_docs.invoice_features()}
 
 
 def test_dates_are_the_drop_the_observations_and_what_readers_have(builds: Builds) -> None:
@@ -165,7 +165,7 @@ def test_a_firm_without_invoices_has_zeros_and_nulls(builds: Builds) -> None:
     silent = row(builds.after, SECOND, "E2")
     assert silent.history_months == 0 and not silent.known_at_is_assumed
     assert silent.sales_amount_12m_cny == silent.customer_12m_count == silent.sales_active_12m_months == 0
-    reasons = {feature.name: feature.null_reason for feature in feature_docs.definitions()}
+    reasons = {feature.name: feature.null_reason for feature in feature_docs.invoice_features()}
     for name, reason in reasons.items():
         assert pd.isna(silent[name]) == bool(reason), name
 

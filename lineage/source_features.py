@@ -1,0 +1,43 @@
+"""What the features of other sources than invoices are made of: the statement of their catalogue, read as a query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import sqlglot
+
+from lineage.queries import evaluate_query
+from lineage.values import Relation, table
+from spark_jobs.source_features import catalogue, identity, job, statement
+
+TABLE = job.TABLE
+ASKED = "(SELECT date'2000-01-01' AS as_of)"
+
+
+def made(project: Path, tables: Mapping[str, Relation], invoices: Relation | None) -> Relation | None:
+    """What `gold.enterprise_source_features` is made of; None where a project has no catalogue.
+
+    `tables`: those of silver by name; `invoices`: the features of invoices, whose rows these are.
+    """
+    families = catalogue.load(project / "dbt_project" / "source_features")
+    if not families or invoices is None:
+        return None
+    there = {name: name for name in job.tables_read(families) if name in tables}
+
+    def relation_of(wanted: str) -> Relation:
+        if wanted == job.SUBJECTS:
+            return evaluate_query(_parsed(identity.statement(ASKED, there)), relation_of)
+        if wanted == statement.INVOICES:
+            return table(wanted, invoices.columns)
+        known = tables.get(wanted)
+        return table(wanted, known.columns) if known else Relation({}, frozenset(), wanted)
+
+    since = dict.fromkeys(there, "2000-01-01 00:00:00")
+    place = statement.Place(there, since, job.SUBJECTS, statement.INVOICES)
+    return evaluate_query(_parsed(statement.generate(families, [date(2000, 1, 1)], place)), relation_of)
+
+
+def _parsed(text: str) -> sqlglot.exp.Expression:
+    return sqlglot.parse_one(text, dialect="spark")

@@ -1,0 +1,1 @@
+"""Features of all sources but invoices: a catalogue in YAML, compiled to one statement over silver as known."""

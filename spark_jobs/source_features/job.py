@@ -1,0 +1,72 @@
+"""Builds `gold.enterprise_source_features` aside: features of every source but invoices, as known at each date.
+
+Rows are those of the invoice features of the same build. Where a lakehouse has no table of a source, its features are
+NULL and its coverage says `no_source`; that costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+from lakehouse import tables
+from spark_jobs.source_features import catalogue, identity, statement
+from spark_jobs.source_features.catalogue import Family
+from spark_jobs.source_features.statement import Place
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+TABLE = "gold.enterprise_source_features"
+SUBJECTS = "source_subject"
+
+
+def build(spark: SparkSession, dates: Sequence[date], invoices: str) -> None:
+    """Writes the table aside; `invoices` is the relation with the features of invoices of the same dates."""
+    families = catalogue.load()
+    rows = compute(spark, families, dates, published(spark, families), invoices)
+    try:
+        tables.overwrite(rows, TABLE)
+    finally:
+        spark.catalog.uncacheTable(SUBJECTS)
+
+
+def compute(
+    spark: SparkSession, families: Sequence[Family], dates: Sequence[date], relations: Mapping[str, str], invoices: str
+) -> DataFrame:
+    """One row per row of `invoices`, from the tables of silver in `relations` (table → where it can be read).
+
+    Who is who is cached for the session under `source_subject`, which the caller may uncache when the rows are used.
+    """
+    since = _first_known(spark, relations)
+    held = {table: relation for table, relation in relations.items() if table in since}
+    dated = f"(SELECT explode(array({', '.join(repr(day.isoformat()) for day in dates)})) AS text)"
+    asked = f"(SELECT cast(text AS date) AS as_of FROM {dated})"
+    spark.sql(identity.statement(asked, held)).createOrReplaceTempView(SUBJECTS)
+    spark.catalog.cacheTable(SUBJECTS)  # nearly every source is joined with it
+    return spark.sql(statement.generate(families, dates, Place(held, since, SUBJECTS, invoices)))
+
+
+def published(spark: SparkSession, families: Sequence[Family]) -> dict[str, str]:
+    """Where readers find each table of silver that the catalogue reads and that there is."""
+    there = tables.current_manifest(spark).versions
+    return {table: tables.published_name(table) for table in sorted(tables_read(families)) if table in there}
+
+
+def tables_read(families: Sequence[Family]) -> set[str]:
+    """Every table of silver that source features are made of."""
+    sources = [source for family in families for source in family.sources]
+    links = {source.subject.via["table"] for source in sources if source.subject.via}
+    return {identity.SUBJECT, identity.REGISTRY, *(source.table for source in sources), *links}
+
+
+def _first_known(spark: SparkSession, relations: Mapping[str, str]) -> dict[str, str]:
+    """When each table's first row was known, of those that hold rows."""
+    if not relations:
+        return {}
+    asked = " UNION ALL ".join(
+        f"SELECT '{table}' AS name, cast(min(known_at) AS string) AS since FROM {relation}"
+        for table, relation in relations.items()
+    )
+    return {row["name"]: row["since"] for row in spark.sql(asked).collect() if row["since"]}
