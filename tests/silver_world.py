@@ -1,8 +1,8 @@
 """A small random silver: every table that source features read, with versions, late facts and late identities.
 
 Rows are plain dictionaries, so that an oracle can read them without an engine; `frames` makes views of them. Columns
-and keys come from the contracts. Facts lie before the day on which they are known; only what the catalogue calls agreed on
-beforehand, and the end of a loan in history that is known by assumption, may lie after.
+and keys come from the contracts. Facts lie before the day on which they are known; only what the catalogue calls agreed
+on beforehand, and the end of a loan in history that is known by assumption, may lie after.
 """
 
 from __future__ import annotations

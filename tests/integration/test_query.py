@@ -7,7 +7,8 @@ from datetime import date
 
 import pytest
 
-from lakehouse import engine, query, tables
+from lakehouse import engine, known, query, tables
+from lakehouse.errors import ConfigError
 from lakehouse.settings import Settings
 
 pytestmark = pytest.mark.engine
@@ -17,6 +18,20 @@ TABLES = {
         "loan_id string, version_no int, principal int, known_at timestamp",
         "('L1', 1, 100, timestamp'2020-03-01'), ('L1', 2, 90, timestamp'2020-04-01'), "
         "('L1', 3, 100, timestamp'2020-06-01'), ('L2', 1, 7, timestamp'2020-04-01 00:00:01')",
+    ),
+    "silver.tax_return": (
+        "taxpayer_id string, period_start date, sales int, version_no int, is_deleted boolean, known_at timestamp",
+        "('T1', date'2020-01-01', 5, 1, false, timestamp'2020-02-10'), "
+        "('T1', date'2020-01-01', 5, 2, true, timestamp'2020-05-10'), "
+        "('T1', date'2020-02-01', 6, 2, false, timestamp'2020-03-10'), "  # its first version comes late
+        "('T1', date'2020-02-01', 4, 1, false, timestamp'2020-04-10')",
+    ),
+    "silver.identity_link": (
+        "mention_id string, enterprise_id string, effective_from date, effective_to date, segment_no int, "
+        "version_no int, known_at timestamp",
+        "('m', 'E1', null, date'2020-03-01', 1, 2, timestamp'2020-04-01'), "
+        "('m', 'E2', date'2020-03-01', null, 2, 2, timestamp'2020-04-01'), "
+        "('m', 'E1', null, null, 1, 1, timestamp'2020-01-05')",
     ),
     "bronze.bank__loan": (
         "loan_id string, principal int, known_at timestamp",
@@ -87,3 +102,37 @@ def test_each_layer_is_read_as_known_at_a_date(ask: Callable[..., list[tuple]]) 
     shown = query.in_business_time(query.run(spark, statement))
     assert [tuple(r) for r in shown.collect()] == [("2020-06-01 00:00:00", "L1", "2020-06-01 00:00:00")]
     assert {t: v for t, v, _ in query.listing(spark)}.keys() == TABLES.keys()
+
+
+def test_as_known_is_one_thing_in_python_sql_and_dbt(ask: Callable[..., list[tuple]]) -> None:
+    from spark_jobs import dbt_run
+
+    spark, day = ask.spark, "2020-04-15"  # type: ignore[attr-defined]
+
+    def python(table: str, as_of: str, effective_on: str | None = None) -> list[tuple]:
+        effective = date.fromisoformat(effective_on) if effective_on else None
+        return sorted(tuple(r) for r in known.as_known(spark, table, date.fromisoformat(as_of), effective).collect())
+
+    returns = "SELECT * FROM {silver}.tax_return"
+    for as_of, sales in (("2020-03-01", [5]), ("2020-03-10", [5, 6]), (day, [5, 6]), ("2020-05-10", [6])):
+        told = python("silver.tax_return", as_of)
+        assert [row[2] for row in told] == sales, as_of
+        assert sorted(ask(returns, as_of)) == told
+    # A key passes on: all segments of the version known by then, or the one that holds on a day.
+    assert [row[1] for row in python("silver.identity_link", "2020-03-15")] == ["E1"]
+    assert [row[1] for row in python("silver.identity_link", day)] == ["E1", "E2"]
+    assert [row[1] for row in python("silver.identity_link", day, "2020-02-29")] == ["E1"]
+    assert [row[1] for row in python("silver.identity_link", day, "2020-03-01")] == ["E2"]
+
+    name = tables.published_name("silver.tax_return")
+    macro = f"as_known('{name}', ['taxpayer_id', 'period_start'], \"timestamp'{day} 00:00:00'\", deletes=true)"
+    compiled = dbt_run.invoke("compile", ["--inline", "{{ " + macro + " }}"], {"as_of_dates": [day]})
+    text = compiled[-1].node.compiled_code
+    assert sorted(tuple(r) for r in spark.sql(text).collect()) == python("silver.tax_return", day)
+
+    for table, effective, told in (
+        ("silver.no_such", None, "not published"), ("gold.flow", None, "no versions"),
+        ("silver.tax_return", "2020-01-01", "do not hold for a time"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match=told):
+            python(table, day, effective)
