@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse import contracts, tables
 from lakehouse.errors import ConfigError
-from lakehouse.settings import get_settings
+from lakehouse.settings import PROJECT_DIR, get_settings
 from lakehouse.time import business_midnight
 
 if TYPE_CHECKING:
@@ -84,21 +84,23 @@ def moment(day: date) -> str:
 
 def macro(name: str, *arguments: Any, **named: Any) -> str:
     """The text that a macro of the dbt project gives; only macros without dbt's own functions can be asked for."""
-    return str(getattr(_macros(get_settings().project_dir / "dbt_project" / "macros"), name)(*arguments, **named))
+    return str(getattr(_macros(), name)(*arguments, **named))
 
 
 def _contracts() -> Mapping[str, contracts.Contract]:
-    return _load(get_settings().contracts_dir)
+    folder = get_settings().contracts_dir
+    return _load(folder, tuple(sorted((path.name, path.stat().st_mtime_ns) for path in folder.glob("*.yaml"))))
 
 
 @lru_cache(maxsize=4)
-def _load(folder: Path) -> Mapping[str, contracts.Contract]:
+def _load(folder: Path, _changed: tuple[tuple[str, int], ...]) -> Mapping[str, contracts.Contract]:
     return contracts.load_all(folder)
 
 
-@lru_cache(maxsize=4)
-def _macros(folder: Path) -> Any:
+@lru_cache(maxsize=1)
+def _macros() -> Any:
     import jinja2
 
+    folder = PROJECT_DIR / "dbt_project" / "macros"
     texts = (path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.sql")))
     return jinja2.Environment(undefined=jinja2.StrictUndefined).from_string("\n".join(texts)).module

@@ -90,8 +90,8 @@ def _read_as_known(spark: SparkSession, node, as_of: date) -> None:
     name = node.sql(dialect="spark", comments=False) if not node.alias else exp.table_(node.name, node.db).sql()
     columns = set(spark.table(name).columns)
     schema, table = node.db.lower(), f"silver.{node.name.lower()}"
-    versioned = schema == get_settings().schema_name("silver") and known.record_keys(table)
-    if versioned and {"known_at", "version_no"} <= columns:
+    has_versions = schema == get_settings().schema_name("silver") and {"known_at", "version_no"} <= columns
+    if has_versions and known.record_keys(table):
         text = known.statement(table, name, sorted(columns), as_of)
     elif "known_at" in columns:
         text = f"SELECT * FROM {name} WHERE known_at <= {known.moment(as_of)}"
