@@ -22,6 +22,7 @@ from ml.labels import (
     label_from_credit_records,
     label_from_loans,
     latest_known,
+    require_mature,
 )
 
 THIN_FILE = "thin_file"
@@ -129,6 +130,8 @@ def build_sample(
     if target.exclusions.thin_file:
         state[is_thin(rows, history, config) & (state != NO_OUTCOME)] = THIN_FILE
     kept = state.isin([GOOD, BAD])
+    if source == "loan":
+        require_mature(rows[kept], target, query_date)
     sample = rows[kept].assign(is_bad=(state[kept] == BAD).astype("int8")).reset_index(drop=True)
     if sample["is_bad"].nunique() < 2:
         raise ModelError(

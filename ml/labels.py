@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from lakehouse.errors import ModelError
 from ml.configuration import Target
 
 GOOD, BAD, INDETERMINATE = "good", "bad", "indeterminate"
@@ -63,6 +64,23 @@ def label_from_loans(spine: pd.DataFrame, loans: pd.DataFrame, target: Target, q
     has_loan = rows["enterprise_id"].isin(set(dated["enterprise_id"])).to_numpy()
     mature = (rows["until"] + pd.Timedelta(days=target.reporting_lag_days) <= query_date).to_numpy()
     return _states(flags, has_loan, mature, target).set_axis(spine.index)
+
+
+def require_mature(rows: pd.DataFrame, target: Target, query_date: pd.Timestamp) -> None:
+    """Stops where a labelled row's window and the reporting lag are not over by the query date (ModelError).
+
+    `rows`: as_of of the rows a model is to learn from. Whatever gave the labels, an outcome that cannot be known yet
+    must not count as a good one.
+    """
+    over = pd.to_datetime(rows["as_of"]) + pd.DateOffset(months=target.performance_window_months)
+    early = over + pd.Timedelta(days=target.reporting_lag_days) > query_date
+    if early.any():
+        first = pd.to_datetime(rows.loc[early, "as_of"]).min()
+        raise ModelError(
+            f"{int(early.sum())} labels are not mature on {query_date.date()}",
+            where=f"observation dates from {first.date()} on",
+            remedy="leave these rows out until the performance window and the reporting lag are over",
+        )
 
 
 def _states(flags: pd.DataFrame, has_loan, mature, target: Target) -> pd.Series:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ml_factories import CONFIG, portfolio
 
 from lakehouse.errors import ModelError
+from ml import dataset
 from ml.dataset import build_sample, is_thin, observation_dates
 from ml.labels import label_from_credit_records, label_from_loans, latest_known
 
@@ -182,6 +183,22 @@ def test_dated_labels_use_several_dates_and_keep_indeterminates_apart():
     first = sample.rows[sample.rows["enterprise_id"] == "E00000"].set_index("as_of")["is_bad"]
     assert first.tolist() == [1, 1, 1]  # at 2022-10 it was bad already
     assert set(sample.indeterminate["enterprise_id"]) == {"E00001"}
+
+
+def test_a_label_that_is_not_mature_stops_the_sample(monkeypatch):
+    features = portfolio(30)
+    stacked = pd.concat([features.assign(as_of=day) for day in pd.to_datetime(["2022-01-01", "2023-10-01"])])
+    loans = [loan(f"E{i:05d}", drawn_on="2021-06-01") for i in range(30)]
+    loans[0]["dpd90_on"] = "2022-08-01"
+    assert set(sample_of(stacked, pd.DataFrame(loans)).rows["as_of"].dt.year) == {2022}
+
+    def peeking(spine, loans, target, query_date):
+        return label_from_loans(spine, loans, target, query_date + pd.DateOffset(years=2))
+
+    monkeypatch.setattr(dataset, "label_from_loans", peeking)
+    with pytest.raises(ModelError, match="labels are not mature") as caught:
+        sample_of(stacked, pd.DataFrame(loans))
+    assert "2023-10-01" in str(caught.value)
 
 
 def test_observation_dates_keep_their_distance():
