@@ -1,12 +1,13 @@
 """
 ### What it does
 Runs dbt: published silver → `gold.enterprise_features`, one row per enterprise as of the drop's date, with
-only what was known by then. Runs dbt's own tests, checks the build and publishes it. Beside it, notes how old
-every feed was on that date (`gold.source_freshness`), which scores are to respect.
+only what was known by then. Runs dbt's own tests, then makes the features of all other sources for the same rows
+(`gold.enterprise_source_features`), checks the build and publishes it. Beside it, notes how old every feed was on
+that date (`gold.source_freshness`), which scores are to respect.
 
 ### Inputs and outputs
 - in: tables `silver.*`; starts on asset `silver`
-- out: `gold.enterprise_features` and its bases, `gold.source_freshness`; asset `enterprise_features` with the same
+- out: `gold.enterprise_features` and its bases, `gold.enterprise_source_features`, `gold.source_freshness`; asset `enterprise_features` with the same
   partition key
 
 ### Schedule and date

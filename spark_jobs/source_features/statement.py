@@ -264,7 +264,7 @@ FUNCTIONS: dict[str, Any] = {
     "of_month": lambda what, month: f"max(CASE WHEN month_no = {month} THEN {what} END)",
     # an expression where the source has known the enterprise for so many months
     "since": lambda months, expression: f"CASE WHEN max(month_no) >= {months} THEN {expression} END",
-    "fen": lambda column: f"cast({column} * 100 AS bigint)",
+    "fen": lambda amount: f"cast(({amount}) * 100 AS bigint)",
     "ratio": lambda part, whole: known.macro("ratio", part, whole),
     "change": lambda new, old: known.macro("symmetric_ratio", new, old),
     "cny": lambda fen: known.macro("cny", fen),

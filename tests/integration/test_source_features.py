@@ -21,7 +21,9 @@ pytestmark = pytest.mark.engine
 
 SEED = 20
 CHANCE = random.Random(SEED)
-DATES = sorted(date(2019, 3, 1) + timedelta(days=CHANCE.randrange(450)) for _ in range(3))
+DATES = [
+    first + timedelta(days=CHANCE.randrange(150)) for first in (date(2019, 3, 1), date(2019, 9, 1), date(2020, 2, 1))
+]
 
 
 class World:
