@@ -7,8 +7,8 @@ that date (`gold.source_freshness`), which scores are to respect.
 
 ### Inputs and outputs
 - in: tables `silver.*`; starts on asset `silver`
-- out: `gold.enterprise_features` and its bases, `gold.enterprise_source_features`, `gold.source_freshness`; asset `enterprise_features` with the same
-  partition key
+- out: `gold.enterprise_features` and its bases, `gold.enterprise_source_features`, `gold.source_freshness`; asset
+  `enterprise_features` with the same partition key
 
 ### Schedule and date
 Starts when silver of a drop was published; the partition key is the features' `as_of`. By hand: trigger
