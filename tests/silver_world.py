@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -100,15 +101,25 @@ def columns_of(table: str) -> dict[str, str]:
     return {c.name: c.spark_type for c in contract.columns}
 
 
-def frames(spark: SparkSession, world: Mapping[str, list[dict[str, Any]]]) -> dict[str, str]:
-    """A view of every table; returns where each is read."""
+def frames(spark: SparkSession, world: Mapping[str, list[dict[str, Any]]], folder: Path) -> dict[str, str]:
+    """A view of every table, over a file of it; returns where each is read."""
     import pyarrow as pa
 
     for table, rows in world.items():
         columns = columns_of(table) | TRACE
         arrays = {n: pa.array([row.get(n) for row in rows], _arrow(kind)) for n, kind in columns.items()}
-        spark.createDataFrame(pa.table(arrays)).createOrReplaceTempView(_view(table))
+        view(spark, _view(table), pa.table(arrays), folder)
     return {table: _view(table) for table in world}
+
+
+def view(spark: SparkSession, name: str, rows: Any, folder: Path) -> str:
+    """A view over a file of an Arrow table; returns its name."""
+    import pyarrow.parquet as pq
+
+    path = folder / f"{name}.parquet"
+    pq.write_table(rows, path)
+    spark.read.parquet(str(path)).createOrReplaceTempView(name)
+    return name
 
 
 def midnight(day: date) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from lakehouse import engine, tables
-from lakehouse.errors import EngineError, GateFailed
+from lakehouse.cli import main
+from lakehouse.errors import ConfigError, EngineError, GateFailed
 from lakehouse.settings import get_settings
-from spark_jobs import dbt_run, feature_docs, features
+from spark_jobs import dbt_run, feature_access, feature_docs, features
+from spark_jobs.source_features import job, leakage
 
 pytestmark = pytest.mark.engine
 
@@ -86,8 +90,8 @@ def built_features(publish: bool = True) -> pd.DataFrame:
     with engine.session("test_features") as spark:
         frame = spark.table(tables.build_name(features.TABLE)).toPandas()
         if publish:
-            version = tables.build_version(spark, features.TABLE)
-            tables.publish(spark, {features.TABLE: version}, "test", FIRST)
+            built = {table: tables.build_version(spark, table) for table in (features.TABLE, job.TABLE)}
+            tables.publish(spark, built, "test", FIRST)
     return frame.sort_values(["as_of", "enterprise_id"]).reset_index(drop=True)
 
 
@@ -168,6 +172,30 @@ def test_a_firm_without_invoices_has_zeros_and_nulls(builds: Builds) -> None:
     reasons = {feature.name: feature.null_reason for feature in feature_docs.invoice_features()}
     for name, reason in reasons.items():
         assert pd.isna(silent[name]) == bool(reason), name
+
+
+def test_features_are_got_by_firm_and_name(builds: Builds) -> None:
+    names = ["sales_amount_12m_cny", "loan_open_count", "loan_coverage", "registration_coverage"]
+    told = feature_access.arrow(SECOND, ["E1", "E2"], names).to_pylist()
+    assert [(row["enterprise_id"], row["sales_amount_12m_cny"]) for row in told] == [("E1", 10_200), ("E2", 0)]
+    assert {row["loan_coverage"] for row in told} == {"no_source"} and {row["loan_open_count"] for row in told} == {
+        None
+    }
+    everything = feature_access.arrow(SECOND)
+    assert everything.num_rows == 2 and everything.num_columns > 400
+    asked = CliRunner().invoke(main, ["features", "get", "--as-of", SECOND, "--ids", "E1", "--json"])
+    assert asked.exit_code == 0 and json.loads(asked.output)["customer_12m_count"] == 2
+    for arguments, told_so in (
+        ([SECOND, ["E1", "E7"]], "no features at 2020-05-01 for E7"),
+        ([SECOND, [], ["sales_amont_12m_cny"]], "did you mean sales_amount_12m_cny"),
+        (["2020-05-02"], "no features were built for 2020-05-02"),
+        (["2020-05-02", ["E1"]], "ask for one of 2020-01-01, 2020-03-01, 2020-05-01"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            feature_access.arrow(*arguments)
+        assert told_so in str(caught.value)
+    with engine.session("test_features") as spark:
+        assert leakage.check(spark, date.fromisoformat(SECOND)) == 2
 
 
 def test_the_unit_tests_of_the_models_pass(builds: Builds) -> None:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -29,9 +30,9 @@ DATES = [
 class World:
     """The tables, their views on a session, and the features of all dates made from them."""
 
-    def __init__(self, spark) -> None:
-        self.spark, self.rows = spark, silver_world.make(SEED)
-        self.relations = silver_world.frames(spark, self.rows)
+    def __init__(self, spark, folder: Path) -> None:
+        self.spark, self.folder, self.rows = spark, folder, silver_world.make(SEED)
+        self.relations = silver_world.frames(spark, self.rows, folder)
         self.sales = {firm: 1000.0 * number for number, firm in enumerate(silver_world.FIRMS)}
         cells = [(day, firm, self.sales[firm], 3, 4) for day in DATES for firm in silver_world.FIRMS]
         spark.createDataFrame(
@@ -39,9 +40,9 @@ class World:
             "supplier_12m_count bigint",
         ).createOrReplaceTempView("world_spine")  # fmt: skip
         self.families = catalogue.load()
-        made = job.compute(spark, self.families, DATES, self.relations, "world_spine")
-        self.features = made.toPandas().set_index(["as_of", "enterprise_id"]).sort_index()
-        spark.createDataFrame(made.toArrow()).createOrReplaceTempView("world_features")
+        made = job.compute(spark, self.families, DATES, self.relations, "world_spine").toArrow()
+        self.features = made.to_pandas().set_index(["as_of", "enterprise_id"]).sort_index()
+        silver_world.view(spark, "world_features", made, folder)
 
     def compare(self, as_of: date, families=None, made=None) -> int:
         spine = f"(SELECT * FROM world_spine WHERE as_of = date'{as_of}')"
@@ -52,16 +53,16 @@ class World:
         """Features of one date by another catalogue or another code, held fast."""
         spine = f"(SELECT * FROM world_spine WHERE as_of = date'{as_of}')"
         found = job.compute(self.spark, families, [as_of], self.relations, spine).toArrow()
-        return self.spark.createDataFrame(found)
+        return self.spark.table(silver_world.view(self.spark, f"made_{as_of:%Y%m%d}", found, self.folder))
 
 
 @pytest.fixture(scope="module")
-def world(running_engine: None) -> Iterator[World]:
+def world(running_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     patch = pytest.MonkeyPatch()
     patch.setenv("VINELAKE_ENVIRONMENT", "sourcefeatures")
     get_settings.cache_clear()
     with engine.session("test_source_features") as spark:
-        yield World(spark)
+        yield World(spark, tmp_path_factory.mktemp("silver"))
     patch.undo()
     get_settings.cache_clear()
 
