@@ -78,7 +78,14 @@ def put_silver(invoices: list[tuple], firms: dict[str, str]) -> None:
         tables.overwrite(rows.withColumn("known_at", rows.known_at.cast("timestamp")), "silver.vat_invoice")
         enterprises = spark.createDataFrame(list(firms.items()), "enterprise_id string, known_at string")
         tables.overwrite(
-            enterprises.selectExpr("enterprise_id", "1 AS version_no", "cast(known_at AS timestamp) AS known_at"),
+            enterprises.selectExpr(
+                "enterprise_id",
+                "1 AS version_no",
+                "cast(known_at AS timestamp) AS known_at",
+                "date'2017-12-15' AS registered_on",
+                "5000.00BD AS registered_capital_cny",
+                "cast(null AS bigint) AS staff",
+            ),
             "silver.enterprise",
         )
         built = ("silver.vat_invoice", "silver.enterprise")
@@ -175,12 +182,13 @@ def test_a_firm_without_invoices_has_zeros_and_nulls(builds: Builds) -> None:
 
 
 def test_features_are_got_by_firm_and_name(builds: Builds) -> None:
-    names = ["sales_amount_12m_cny", "loan_open_count", "loan_coverage", "registration_coverage"]
+    names = ["sales_amount_12m_cny", "loan_open_count", "loan_coverage", "firm_age_months"]
     told = feature_access.arrow(SECOND, ["E1", "E2"], names).to_pylist()
     assert [(row["enterprise_id"], row["sales_amount_12m_cny"]) for row in told] == [("E1", 10_200), ("E2", 0)]
     assert {row["loan_coverage"] for row in told} == {"no_source"} and {row["loan_open_count"] for row in told} == {
         None
     }
+    assert [row["firm_age_months"] for row in told] == [28, 28]
     everything = feature_access.arrow(SECOND)
     assert everything.num_rows == 2 and everything.num_columns > 400
     asked = CliRunner().invoke(main, ["features", "get", "--as-of", SECOND, "--ids", "E1", "--json"])
