@@ -39,6 +39,8 @@ def compute(
 
     Who is who is cached for the session under `source_subject`, which the caller may uncache when the rows are used.
     """
+    read = tables_read(families)
+    relations = {table: relation for table, relation in relations.items() if table in read}
     since = _first_known(spark, relations)
     held = {table: relation for table, relation in relations.items() if table in since}
     dated = f"(SELECT explode(array({', '.join(repr(day.isoformat()) for day in dates)})) AS text)"

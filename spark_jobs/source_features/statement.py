@@ -164,7 +164,8 @@ JOIN dates ON {known_by("told.known_at")} AND {not_yet_known("told.superseded_wh
 
 def _counted(source: Source) -> str:
     """Which versions count; one that says that its record is gone does not."""
-    return f"({source.where})" + (" AND NOT is_deleted" if known.is_deletable(source.table) else "")
+    # Without brackets where nothing is added: Spark reads `WHERE (true)` as an alias with a list of columns.
+    return f"NOT is_deleted AND ({source.where})" if known.is_deletable(source.table) else source.where
 
 
 def _party(source: Source, key: str, subjects: str) -> str:
