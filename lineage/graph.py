@@ -149,7 +149,7 @@ def build(known: Mapping[str, Contract], project: Path, models: Iterable[ModelIn
         kind = "feature" if step.table == FEATURES else step.table.partition(".")[0]
         _add_table(graph, step.table, kind, step.made)
     features = next((step.made for step in steps.values() if step.table == FEATURES), None)
-    if others := source_features.made(project, tables, features):
+    if others := source_features.followed(project, tables, features):
         _add_table(graph, source_features.TABLE, "feature", others)
     _add_outcomes(graph)
     graph.add(Node(SCORES, "score", True))

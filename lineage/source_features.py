@@ -16,7 +16,7 @@ TABLE = job.TABLE
 ASKED = "(SELECT date'2000-01-01' AS as_of)"
 
 
-def made(project: Path, tables: Mapping[str, Relation], invoices: Relation | None) -> Relation | None:
+def followed(project: Path, tables: Mapping[str, Relation], invoices: Relation | None) -> Relation | None:
     """What `gold.enterprise_source_features` is made of; None where a project has no catalogue.
 
     `tables`: those of silver by name; `invoices`: the features of invoices, whose rows these are.
@@ -26,7 +26,11 @@ def made(project: Path, tables: Mapping[str, Relation], invoices: Relation | Non
         return None
     there = {name: name for name in job.tables_read(families) if name in tables}
 
+    made: dict[str, Relation] = {}
+
     def relation_of(wanted: str) -> Relation:
+        if wanted in made:
+            return made[wanted]
         if wanted == job.SUBJECTS:
             return evaluate_query(_parsed(identity.statement(ASKED, there)), relation_of)
         if wanted == statement.INVOICES:
@@ -36,7 +40,10 @@ def made(project: Path, tables: Mapping[str, Relation], invoices: Relation | Non
 
     since = dict.fromkeys(there, "2000-01-01 00:00:00")
     place = statement.Place(there, since, job.SUBJECTS, statement.INVOICES)
-    return evaluate_query(_parsed(statement.generate(families, [date(2000, 1, 1)], place)), relation_of)
+    for family in families:
+        made[family.name] = evaluate_query(_parsed(statement.of_family(family, [date(2000, 1, 1)], place)), relation_of)
+    whole = statement.together(families, {family.name: family.name for family in families}, statement.INVOICES)
+    return evaluate_query(_parsed(whole), relation_of)
 
 
 def _parsed(text: str) -> sqlglot.exp.Expression:

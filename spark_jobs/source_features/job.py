@@ -29,7 +29,7 @@ def build(spark: SparkSession, dates: Sequence[date], invoices: str) -> None:
     try:
         tables.overwrite(rows, TABLE)
     finally:
-        spark.catalog.uncacheTable(SUBJECTS)
+        release(spark, families)
 
 
 def compute(
@@ -37,7 +37,8 @@ def compute(
 ) -> DataFrame:
     """One row per row of `invoices`, from the tables of silver in `relations` (table → where it can be read).
 
-    Who is who is cached for the session under `source_subject`, which the caller may uncache when the rows are used.
+    Who is who and each family are cached for the session until `release`: one statement of all families would be
+    planned for minutes.
     """
     read = tables_read(families)
     relations = {table: relation for table, relation in relations.items() if table in read}
@@ -47,7 +48,23 @@ def compute(
     asked = f"(SELECT cast(text AS date) AS as_of FROM {dated})"
     spark.sql(identity.statement(asked, held)).createOrReplaceTempView(SUBJECTS)
     spark.catalog.cacheTable(SUBJECTS)  # nearly every source is joined with it
-    return spark.sql(statement.generate(families, dates, Place(held, since, SUBJECTS, invoices)))
+    place, made = Place(held, since, SUBJECTS, invoices), {}
+    for family in families:
+        if any(source.table in held for source in family.sources):
+            made[family.name] = _view(family)
+            spark.sql(statement.of_family(family, dates, place)).createOrReplaceTempView(made[family.name])
+            spark.catalog.cacheTable(made[family.name])
+    return spark.sql(statement.together(families, made, invoices))
+
+
+def release(spark: SparkSession, families: Sequence[Family]) -> None:
+    """Lets go of what `compute` has cached, when its rows have been used."""
+    for view in (SUBJECTS, *map(_view, families)):
+        spark.catalog.dropTempView(view)
+
+
+def _view(family: Family) -> str:
+    return f"source_features_{family.name}"
 
 
 def published(spark: SparkSession, families: Sequence[Family]) -> dict[str, str]:

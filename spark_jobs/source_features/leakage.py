@@ -56,7 +56,7 @@ def compare(
     """
     again = job.compute(spark, families, [as_of], cut(spark, families, as_of, relations), spine)
     rows, broken = _differences(made, again)
-    spark.catalog.uncacheTable(job.SUBJECTS)
+    job.release(spark, families)
     if broken:
         raise GateFailed(
             f"{len(broken)} source features see what was not known: "

@@ -1,4 +1,4 @@
-"""The statement that computes all source features of all asked dates, generated from the catalogue.
+"""The statements that compute all source features of all asked dates, generated from the catalogue, one a family.
 
 A source with `months` is added up before dates are looked at: a version counts from the first asked date at which it is
 known and its day is past, up to the first at which a later version is. Rows with both dates alike are one *band*; bands
@@ -40,25 +40,49 @@ class Place:
     invoices: str
 
 
-def generate(families: Sequence[Family], dates: Sequence[date], place: Place) -> str:
-    """The query: one row per row of `place.invoices`.
+def of_family(family: Family, dates: Sequence[date], place: Place) -> str:
+    """The query of one family's sources that hold rows: one row per row of `place.invoices`.
 
-    Columns: `as_of`, `enterprise_id`, then of each source its coverage code and features, then those across sources.
+    Columns: `as_of`, `enterprise_id`, then of each source its coverage code and features.
     """
-    sources = [source for family in families for source in family.sources]
-    relations, subjects, invoices = place.relations, place.subjects, place.invoices
-    here = [source for source in sources if source.table in relations]
+    here = [source for source in family.sources if source.table in place.relations]
     parts = [("dates", _dates(dates))]
-    parts += [part for source in here for part in _of_source(source, dates, relations, subjects)]
-    parts += [(f"in_{kind}", _parties(kind, subjects)) for kind in _kinds(here)]
-    parts += [("joined", _joined(here, place)), ("told", _told(sources, here))]
-    across = [f for family in families for f in family.across]
-    made = [f"CAST({render(f)} AS {f.data_type}) AS {f.name}" for f in across]
+    parts += [part for source in here for part in _of_source(source, dates, place.relations, place.subjects)]
+    parts += [(f"in_{kind}", _parties(kind, place.subjects)) for kind in _kinds(here)]
+    parts.append(("joined", _joined(here, place)))
     with_clause = ",\n".join(f"{name} AS (\n{text}\n)" for name, text in parts)
+    return f"WITH {with_clause}\n{_told(family.sources, here)}"
+
+
+def together(families: Sequence[Family], made: Mapping[str, str], invoices: str) -> str:
+    """The query that puts families side by side and adds what is made of several sources.
+
+    `made`: the relation of each family that has one; of the others every column stands, as NULL or `no_source`.
+    """
+    columns, joins = ["spine.as_of", "spine.enterprise_id"], []
+    for family in families:
+        if family.name in made:
+            columns += [f"{family.name}.{name}" for s in family.sources for name in (s.coverage, *_names(s))]
+            joins.append(f"JOIN {made[family.name]} AS {family.name} ON {_same(family.name)}")
+        else:
+            columns += [column for source in family.sources for column in _nothing(source)]
+    across = [f for family in families for f in family.across]
+    added = [f"CAST({render(f)} AS {f.data_type}) AS {f.name}" for f in across]
+    spine = f"(SELECT as_of, enterprise_id FROM {invoices}) AS spine"
     return (
-        f"WITH {with_clause}\nSELECT {_lines(['told.*', *made])}\nFROM told JOIN {invoices} AS invoices "
+        f"WITH told AS (\nSELECT {_lines(columns)}\nFROM {' '.join([spine, *joins])}\n)\n"
+        f"SELECT {_lines(['told.*', *added])}\nFROM told JOIN {invoices} AS invoices "
         "ON invoices.as_of = told.as_of AND invoices.enterprise_id = told.enterprise_id"
     )
+
+
+def _names(source: Source) -> list[str]:
+    return [feature.name for feature in source.features]
+
+
+def _nothing(source: Source) -> list[str]:
+    nulls = [f"CAST(null AS {f.data_type}) AS {f.name}" for f in source.features]
+    return [f"'no_source' AS {source.coverage}", *nulls]
 
 
 def render(feature: SourceFeature) -> str:
@@ -223,9 +247,10 @@ def _coverage(source: Source, since: str) -> str:
 def _told(sources: Sequence[Source], here: Sequence[Source]) -> str:
     columns = ["as_of", "enterprise_id"]
     for source in sources:
-        there = source in here
-        columns.append(source.coverage if there else f"'no_source' AS {source.coverage}")
-        columns += [_value(source, f) if there else f"CAST(null AS {f.data_type}) AS {f.name}" for f in source.features]
+        if source in here:
+            columns += [source.coverage, *(_value(source, feature) for feature in source.features)]
+        else:
+            columns += _nothing(source)
     return f"SELECT {_lines(columns)}\nFROM joined"
 
 

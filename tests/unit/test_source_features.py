@@ -73,12 +73,16 @@ def test_a_source_reads_columns_that_its_contract_has(source: catalogue.Source) 
 
 def test_the_statement_has_every_column_whatever_tables_there_are() -> None:
     names = [n for f in FAMILIES for n in (*(s.coverage for s in f.sources), *(x.name for x in f.features))]
-    for place in (PLACE, Place({}, {}, "source_subject", "gold.enterprise_features")):
-        text = statement.generate(FAMILIES, [date(2020, 1, 1), date(2020, 4, 1)], place)
-        query = sqlglot.parse_one(text, dialect="spark")
+    dates = [date(2020, 1, 1), date(2020, 4, 1)]
+    for family in FAMILIES:
+        query = sqlglot.parse_one(statement.of_family(family, dates, PLACE), dialect="spark")
+        own = [n for s in family.sources for n in (s.coverage, *(f.name for f in s.features))]
+        assert query.named_selects == ["as_of", "enterprise_id", *own]
+    for made in ({family.name: family.name for family in FAMILIES}, {}):
+        query = sqlglot.parse_one(statement.together(FAMILIES, made, statement.INVOICES), dialect="spark")
         told = next(cte for cte in query.find_all(exp.CTE) if cte.alias == "told").this
-        made = [*told.named_selects, *(s.alias for s in query.selects if s.alias)]
-        assert sorted(made) == sorted(["as_of", "enterprise_id", *names])
+        columns = [*told.named_selects, *(s.alias for s in query.selects if s.alias)]
+        assert sorted(columns) == sorted(["as_of", "enterprise_id", *names])
 
 
 FAULTS = {
