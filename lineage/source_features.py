@@ -1,4 +1,4 @@
-"""What the features of other sources than invoices are made of: the statement of their catalogue, read as a query."""
+"""What the features of other sources than invoices are made of: the statements of their catalogue, read as queries."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 dbt replaces every table as a whole (the two bases in `gold` and the features), so that whatever an earlier, killed
 or rejected attempt left in the build makes no difference. Features of other sources than invoices follow for the same
-rows, in one statement (`spark_jobs.source_features`).
+rows, by statements of their own (`spark_jobs.source_features`).
 
 The models, and every feature's definition, live in `dbt_project/`; see `docs/reference/features.md`.
 """

@@ -1,1 +1,1 @@
-"""Features of all sources but invoices: a catalogue in YAML, compiled to one statement over silver as known."""
+"""Features of all sources but invoices: a catalogue in YAML, compiled to statements over silver as known."""
