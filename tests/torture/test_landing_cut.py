@@ -1,4 +1,4 @@
-"""The same as the integration test, in full: dbt and all, every random date in an empty lakehouse of its own."""
+"""Features as known at random dates equal a rebuild in an empty lakehouse from landing cut at them, dbt and all."""
 
 from __future__ import annotations
 

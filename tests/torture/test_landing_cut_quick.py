@@ -1,7 +1,8 @@
-"""Features as known at a date equal a rebuild in an empty lakehouse from landing cut at that date, row for row."""
+"""Source features of three families against a rebuild from landing cut at a date, row for row, without dbt."""
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -15,7 +16,10 @@ from spark_jobs.source_features import catalogue, job
 from tests import landing_cut
 from tests.landing_cut import RECEIVED
 
-pytestmark = pytest.mark.engine
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(not os.environ.get("VINELAKE_TORTURE"), reason="minutes: run `make torture`"),
+]
 
 CHANCE = random.Random(5)
 WITHIN = [(RECEIVED[0], RECEIVED[1]), (RECEIVED[1], RECEIVED[2])]
