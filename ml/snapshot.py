@@ -7,6 +7,7 @@ import json
 import shutil
 import stat
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +28,10 @@ class Snapshot:
     manifest: dict
 
     def rows(self) -> pd.DataFrame:
-        """The sample's rows; refused when they are not what was frozen."""
+        """The sample's rows; refused when they are not what was frozen, up to rows that erasures took out."""
         rows = pd.read_parquet(self.path / ROWS)
-        if row_hash(rows) != self.manifest["row_hash"]:
+        erasures = self.manifest.get("erasures", [])
+        if row_hash(rows) != (erasures[-1]["row_hash_after"] if erasures else self.manifest["row_hash"]):
             raise ModelError(
                 "a frozen sample is not what it was when it was frozen",
                 where=str(self.path),
@@ -88,6 +90,39 @@ def freeze(rows: pd.DataFrame, about: dict, folder: Path) -> Snapshot:
         if not (path / MANIFEST).exists():
             raise
     return load(path)
+
+
+def without(snapshot: Snapshot, gone: pd.Series, erasure: str) -> dict:
+    """Take rows out of a frozen sample for an erasure, and note it in the sample's manifest; returns that note.
+
+    `gone` marks the rows (bool, one a row). The manifest keeps the hash of what was frozen beside the one of what is
+    left. The manifest comes first: after a kill between the two, the sample is refused until the erasure goes on.
+    """
+    rows = pd.read_parquet(snapshot.path / ROWS)
+    earlier = [e for e in snapshot.manifest.get("erasures", []) if e["erasure"] != erasure]
+    note = next((e for e in snapshot.manifest.get("erasures", []) if e["erasure"] == erasure), None)
+    if gone.any():
+        left = rows[~gone.to_numpy()].reset_index(drop=True)
+        note = {
+            "erasure": erasure,
+            "rows_removed": int(gone.sum()),
+            "row_hash_before": row_hash(rows),
+            "row_hash_after": row_hash(left),
+        }
+        manifest = {**snapshot.manifest, "erasures": [*earlier, note]}
+        text = json.dumps(manifest, indent=1, ensure_ascii=False, default=str)
+        _replace(snapshot.path / MANIFEST, lambda draft: draft.write_text(text, encoding="utf-8"))
+        _replace(snapshot.path / ROWS, lambda draft: left.to_parquet(draft, index=False, coerce_timestamps="us"))
+    return note or {}
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Writes a file anew in one step, read-only like the one before it."""
+    draft = path.with_name(f".{path.name}")
+    draft.unlink(missing_ok=True)
+    write(draft)
+    draft.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
+    draft.replace(path)
 
 
 def load(path: Path) -> Snapshot:

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from lakehouse import tables
 from lakehouse.contracts import Contract
 from lakehouse.errors import ConfigError
+from lakehouse.settings import get_settings
 from lakehouse.time import business_midnight
+from lakehouse.vault import erasing
 from spark_jobs import bronze_files, row_rules
 from spark_jobs.landing import Batch
 from spark_jobs.landing_files import ReceivedFile
@@ -136,6 +138,7 @@ def digests(contract: Contract) -> dict[str, str]:
 
 def _judged(spark: SparkSession, delivery: Delivery, files: Collection[ReceivedFile], condition: str) -> DataFrame:
     frames = []
+    erased = erasing.erased_subjects(get_settings().vault_dir) if delivery.contract.personal_columns else {}
     for group in bronze_files.read(spark, delivery.batch, delivery.contract, files):
         ruled = row_rules.apply(
             group.frame,
@@ -144,6 +147,7 @@ def _judged(spark: SparkSession, delivery: Delivery, files: Collection[ReceivedF
             group.malformed,
             group.held_for,
             delivery.keeps_extra,
+            erased,
         )
         # The running id keeps the filter above the judgement: pushed below, every typed value would be computed anew
         # for each reason that reads it.

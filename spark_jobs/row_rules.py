@@ -36,17 +36,21 @@ def apply(
     malformed: str = "malformed_line",
     held_for: Sequence[str] = (),
     keep_extra: bool = False,
+    erased: Mapping[str, str] | None = None,
 ) -> DataFrame:
     """The contract's typed columns, `is_sound`, `reasons` (array of codes, empty when the row is sound) and, only where
     there are reasons, the raw values by source name (`raw`) and the record that could not be read (`raw_line`).
 
     `raw` has a column `raw_<name>` for each column of the contract, CORRUPT, `source_file`, `row_number` and, unless
     the contract's columns are all there is, FIELDS. `held_for` are reasons that every row gets. `keep_extra` adds
-    `extra`: the fields that the contract does not know.
+    `extra`: the fields that the contract does not know. `erased`: the vault's erased subjects; of their values stands
+    the mark of the erasure.
     """
     kinds = dict(raw.dtypes)
     # Text is trimmed once, in a projection of its own: what reads it reads it many times.
-    texts = [f"{_trimmed(c)} AS `{TEXT}{c.name}`" for c in contract.columns if kinds[RAW + c.name] == "string"]
+    texts = [
+        f"{_trimmed(c, erased or {})} AS `{TEXT}{c.name}`" for c in contract.columns if kinds[RAW + c.name] == "string"
+    ]
     typed = raw.selectExpr("*", *texts).selectExpr(
         "*", *(f"{_clear_or_typed(contract, c, kinds)} AS `{c.name}`" for c in contract.columns)
     )
@@ -129,8 +133,10 @@ def _kept_under(column: Column) -> list[str]:
     return sorted({column.source_name, column.source_name.split(".")[0]})
 
 
-def _trimmed(column: Column) -> str:
+def _trimmed(column: Column, erased: Mapping[str, str]) -> str:
     text = f"nullif(trim(`{RAW}{column.name}`), '')"
+    if column.is_personal:
+        return forms.erased_sql(text, erased)
     if separator := column.group_separator:
         grouped = quoted(GROUPED.format(re.escape(separator)))
         return f"CASE WHEN {text} RLIKE {grouped} THEN replace({text}, {quoted(separator)}, '') ELSE {text} END"

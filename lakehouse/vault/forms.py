@@ -1,18 +1,22 @@
 """How personal values look outside the vault: sealed in landing, as tokens from bronze on.
 
 A sealed value is `sealed:1:<token>:<subject>:<ciphertext>`; only the vault opens it. A token is
-`tok<version>_<kind>_<26 letters>`: equal values of one kind have one token, whatever feed they came by.
+`tok<version>_<kind>_<26 letters>`: equal values of one kind have one token, whatever feed they came by. Where a value
+was erased stands `erased_<number of the erasure>`, as its certificate names it.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 
 SEALED = "sealed:1:"
 TOKEN = re.compile(r"tok[1-9]\d*_[a-z][a-z0-9_]*_[a-z2-7]{26}")
-TOKEN_SQL = r"^tok[1-9][0-9]*_[a-z][a-z0-9_]*_[a-z2-7]{26}$"
+ERASED = "erased_"
+TOKEN_SQL = r"^(tok[1-9][0-9]*_[a-z][a-z0-9_]*_[a-z2-7]{26}|erased_[0-9a-f]{16})$"
 _SEALED = re.compile(rf"sealed:1:({TOKEN.pattern}):([0-9a-f]{{32}}):([A-Za-z0-9_-]+)")
+SEALED_BYTES = re.compile(_SEALED.pattern.encode())
 
 
 def parse_sealed(text: str) -> tuple[str, str, str] | None:
@@ -29,7 +33,19 @@ def token_of(text: str | None) -> str | None:
 
 def token_sql(column: str) -> str:
     """A Spark SQL expression for `token_of` over a column of text (an expression, quoted by the caller)."""
-    return f"CASE WHEN {column} LIKE '{SEALED}%' THEN split_part({column}, ':', 3) END"
+    return (
+        f"CASE WHEN {column} LIKE '{SEALED}%' THEN split_part({column}, ':', 3) "
+        f"WHEN {column} LIKE '{ERASED}%' THEN {column} END"
+    )
+
+
+def erased_sql(column: str, erased: Mapping[str, str]) -> str:
+    """A Spark SQL expression that turns sealed values of erased subjects (id → erasure) into the mark of the erasure."""
+    if not erased:
+        return column
+    pairs = ", ".join(f"'{subject}', '{ERASED}{erasure}'" for subject, erasure in sorted(erased.items()))
+    mark = f"try_element_at(map({pairs}), split_part({column}, ':', 4))"
+    return f"CASE WHEN {column} LIKE '{SEALED}%' THEN coalesce({mark}, {column}) ELSE {column} END"
 
 
 def normalise(kind: str, value: str) -> str:

@@ -116,7 +116,7 @@ class Vault:
         lookup = self._lookup_of(token)
         kind = token.split("_", 1)[1].rpartition("_")[0]
         value = self._decrypt(subject, kind, base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)), token)
-        if lookup != self._lookup("value", kind, value):
+        if lookup != self.lookup("value", kind, value):
             raise VaultError("the token is not this value's: the sealed text was changed", where=token)
         return value
 
@@ -124,7 +124,7 @@ class Vault:
         """The token of a clear value, to look for a person in tables; None where it was never sealed. Logged."""
         self.log.add("find", [kind], purpose)
         row = self.db.execute(
-            "SELECT token FROM value WHERE lookup = ?", (self._lookup("value", kind, value),)
+            "SELECT token FROM value WHERE lookup = ?", (self.lookup("value", kind, value),)
         ).fetchone()
         return row[0] if row else None
 
@@ -134,7 +134,7 @@ class Vault:
         `kind` and `value` identify the person, as a contract's `dataSubject` does. Values that other persons share
         (a name) keep their token for those.
         """
-        lookup = self._lookup("subject", kind, value)
+        lookup = self.lookup("subject", kind, value)
         with self.changing() as db:
             row = db.execute("SELECT subject FROM subject WHERE lookup = ?", (lookup,)).fetchone()
             self.log.add("forget", [row[0] if row else kind], purpose)
@@ -234,14 +234,14 @@ class Vault:
         self._sealed: dict[Item, str] = {}
         self._subjects: dict[bytes, Subject] = {}
 
-    def _lookup(self, what: str, kind: str, value: str) -> bytes:
+    def lookup(self, what: str, kind: str, value: str) -> bytes:
         text = f"{what}|{kind}|{forms.normalise(kind, value)}"
         return hmac.digest(self._key("lookup"), text.encode("utf-8", "surrogatepass"), "sha256")
 
     def _admit(self, items: list[Item]) -> dict[Item, str]:
         """Gives new values and persons their rows, within the caller's transaction; returns the sealed forms."""
-        values = [self._lookup("value", item.kind, item.value) for item in items]
-        persons = [self._lookup("subject", item.subject_kind, item.subject_value) for item in items]
+        values = [self.lookup("value", item.kind, item.value) for item in items]
+        persons = [self.lookup("subject", item.subject_kind, item.subject_value) for item in items]
         self._admit_subjects(set(persons))
         tokens = self._admit_values({lookup: item.kind for lookup, item in zip(values, items, strict=True)})
         made, holdings = {}, []
@@ -290,7 +290,10 @@ class Vault:
         return row[0]
 
     def _clear(self, token: str) -> str:
-        lookup = self._lookup_of(token)
+        return self.value_of(self._lookup_of(token), token)
+
+    def value_of(self, lookup: bytes, token: str = "a value to be erased") -> str:
+        """The clear value of a row, for callers that have noted the access; `token` names it in an error."""
         row = self.db.execute(
             "SELECT h.subject, h.sealed, v.kind FROM holding h JOIN value v ON v.lookup = h.lookup "
             "WHERE h.lookup = ? LIMIT 1",
@@ -298,9 +301,14 @@ class Vault:
         ).fetchone()
         subject, body, kind = row
         value = self._decrypt(subject, kind, body, token)
-        if lookup != self._lookup("value", kind, value):
+        if lookup != self.lookup("value", kind, value):
             raise VaultError("the vault's row was changed: it holds another token's value", where=token)
         return value
+
+    def persons(self) -> Iterator[Subject]:
+        """Every subject whose key is left, with that key: an auditor tries them on what was sealed."""
+        for subject, wrapped in self.db.execute("SELECT subject, wrapped FROM subject ORDER BY subject").fetchall():
+            yield cipher.subject(subject, self.master.unwrap(wrapped, f"subject|{subject}"))
 
     def _decrypt(self, subject: str, kind: str, body: bytes, token: str) -> str:
         row = self.db.execute("SELECT wrapped FROM subject WHERE subject = ?", (subject,)).fetchone()
