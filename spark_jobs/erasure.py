@@ -1,7 +1,8 @@
 """Erases a person, or the personal data of an enterprise, from everything that the lakehouse keeps.
 
-The order makes it safe to be killed: keys are destroyed first, in one change of the vault that also notes the trail; all
-that follows only looks for what is left of the trail, so it can run again; the trail goes last, after the certificate.
+The order makes it safe to be killed: keys are destroyed first, in one change of the vault that also notes the trail;
+all that follows only looks for what is left of the trail, so it can run again; the trail goes last, after the
+certificate.
 Landing is not touched: what it holds of the subject was sealed under keys that no longer exist, and its chain of hashes
 still holds. Frozen samples are told of by `strip` and `models`, which the caller gives: models are not this layer's.
 """
@@ -9,7 +10,8 @@ still holds. Frozen samples are told of by `strip` and `models`, which the calle
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,9 +42,9 @@ def kinds(who: str) -> list[str]:
             subject = contract.column(column.data_subject or contract.subject)
             is_person = subject.is_personal and sealing_plan.kind(subject) != "credit_code"
             if is_person == (who == PERSON):
-                known.add(sealing_plan.plan(contract, 1).rules[column.source_name].subject_kind)
+                known.add(sealing_plan.identifier(contract, subject))
     if not known:
-        raise ConfigError(f"no contract seals data of {who}s", remedy="see `dataSubject` in docs/how_to/personal_data.md")
+        raise ConfigError(f"no contract seals data of a {who}", remedy="state `dataSubject` in the contracts")
     return sorted(known)
 
 
@@ -84,14 +86,15 @@ def erase(
     """
     missing = [name for name in REQUEST if not request.get(name, "").strip()]
     if missing:
-        raise ConfigError(f"{', '.join(missing)} of the erasure was not given", remedy="say who, why and on what ground")
+        raise ConfigError(f"the erasure's {', '.join(missing)} was not given", remedy="give --reason and --ground")
     resume(strip, models, step)
     with open_vault() as vault:
         trail = erasing.follow(vault, kinds(who), values, request["reason"])
         if trail is None:
             return None
         stated = {"who": who, "begun_at": utc_now().isoformat(timespec="seconds"), **request}
-        erasing.begin(vault, number := uuid.uuid4().hex[:16], Trail(**{**trail.__dict__, "request": stated}), number)
+        number = uuid.uuid4().hex[:16]
+        erasing.begin(vault, number, replace(trail, request=stated), request["reason"])
     step("begun")
     return resume(strip, models, step)[-1]
 
@@ -139,8 +142,11 @@ def _consents(trail: Trail) -> list[consents.Consent]:
 
 
 def _end_consents(number: str, trail: Trail) -> list[dict[str, str]]:
-    """Ends the enterprise's consents. Bureaus cannot be told by pulls any more, since the tokens for it are sealed under
-    the destroyed key: the certificate names them, to be told by hand."""
+    """Ends the enterprise's consents.
+
+    Pulls cannot tell bureaus of it any more, since the tokens for that were sealed under the destroyed key: the
+    certificate names the bureaus, to be told by hand.
+    """
     ended = []
     for consent in _consents(trail):
         consents.revoke(consent.id, utc_now().date(), f"erasure {number}")
@@ -152,19 +158,32 @@ def _end_consents(number: str, trail: Trail) -> list[dict[str, str]]:
 
 
 def folders() -> list[Path]:
-    """All that belongs to the lakehouse in use; the simulated source systems beside it are others' property."""
+    """All that belongs to the lakehouse in use: its own folders, and what it shares with other environments.
+
+    The simulated source systems are others' property, and the master key opens nothing by itself.
+    """
     settings = get_settings()
-    inside = [p for p in sorted(settings.home.iterdir()) if p.is_dir() and p.name not in ("sources", "keys")]
-    return [*inside, *([settings.vault_dir] if settings.home not in settings.vault_dir.parents else [])]
+    schemas = [settings.schema_name(layer) for layer in tables.LAYERS]
+    schemas += [f"{schema}_build" for schema in schemas]
+    own = [p for warehouse in settings.home.glob("warehouse*") for p in warehouse.iterdir() if p.name in schemas]
+    own += [settings.landing_dir, settings.inbox_dir, settings.reports_dir, settings.vault_dir, _samples()]
+    own += [settings.home / name / (settings.environment or "main") for name in ("lineage", "erasures")]
+    parted = {"landing", "inbox", "reports", "datasets", "vault", "keys", "lineage", "erasures", "sources"}
+    shared = [p for p in settings.home.iterdir() if p.name not in parted and not p.name.startswith("warehouse")]
+    return sorted(p for p in {*own, *shared} if p.exists())
 
 
-def _loose_files(trail: Trail) -> Iterator[Path]:
-    """Files that are neither landed, nor of tables, samples, keys or databases, and hold a trace in plain bytes."""
+def _samples() -> Path:
+    return get_settings().home / "datasets" / get_settings().environment
+
+
+def _loose_files(trail: Trail) -> list[Path]:
+    """Files that are neither landed, nor of tables, samples, vault or databases, and hold a trace in plain bytes."""
     settings, sought = get_settings(), erasure_tables.traces(trail)
-    owned = (settings.home / "landing", settings.warehouse_dir, settings.home / "datasets", settings.home / "vault")
-    ours = [f for f in folders() if f not in owned and f != settings.home / "postgres"]
-    findings = search.look(ours, sought).findings if sought else []
-    yield from dict.fromkeys(f.path for f in findings if f.part == "bytes" and not _is_database(f.path))
+    kept = {settings.landing_dir, settings.vault_dir, settings.home / "postgres", _samples()}
+    loose = [f for f in folders() if f not in kept and not f.parent.name.startswith("warehouse")]
+    findings = search.look(loose, sought).findings if sought else []
+    return [p for p in dict.fromkeys(f.path for f in findings if f.part == "bytes") if not _is_database(p)]
 
 
 def _is_database(path: Path) -> bool:
@@ -176,7 +195,7 @@ def _overwrite_files(trail: Trail) -> list[str]:
     """Writes stars over traces in reports, logs and events, where they stand: other bytes keep their places, also for a
     process that goes on writing the file."""
     sought, done = erasure_tables.traces(trail), []
-    for path in list(_loose_files(trail)):
+    for path in _loose_files(trail):
         with path.open("r+b") as stream:
             content = stream.read()
             for match in sought.pattern.finditer(content):
@@ -189,10 +208,9 @@ def _overwrite_files(trail: Trail) -> list[str]:
 def _remaining(trail: Trail) -> list[str]:
     """Where a trace still stands. Ids and tokens beside ciphertext in landing, and ids in the vault, lead nowhere."""
     settings = get_settings()
-    sealed = (settings.home / "landing", settings.vault_dir)
-    sought = erasure_tables.traces(trail)
-    clear = erasure_tables.traces(Trail((), (), (), trail.clear, (), (), 0))
-    found = search.look([f for f in folders() if f not in sealed and f != settings.home / "vault"], sought).findings
+    sealed = [settings.landing_dir, settings.vault_dir]
+    everything, clear = erasure_tables.traces(trail), erasure_tables.traces(replace(trail, own=(), subjects=()))
+    found = search.look([f for f in folders() if f not in sealed], everything).findings if everything else []
     found += search.look(sealed, clear).findings if clear else []
     return sorted({f"{_short(f.path)}: {f.part}" for f in found})
 

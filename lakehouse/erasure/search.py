@@ -94,7 +94,8 @@ def contents(path: Path) -> Iterator[tuple[str, bytes | memoryview]]:
 
 def _files(folders: Iterable[Path]) -> Iterator[Path]:
     for folder in folders:
-        yield from (p for p in sorted(folder.rglob("*")) if p.is_file() and not p.is_symlink())
+        below = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
+        yield from (p for p in below if p.is_file() and not p.is_symlink())
 
 
 def _parts(stream: IO[bytes], part: str, depth: int) -> Iterator[tuple[str, bytes]]:
@@ -148,7 +149,10 @@ def _zstd(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _sqlite(path: Path) -> Iterator[tuple[str, bytes]]:
     """Every cell: a long one is spread over pages, so the file's bytes do not show it whole."""
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db,
+    ):
         for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             for row in db.execute(f'SELECT * FROM "{table}"'):
                 yield f"table {table}", b"\x1f".join(_cell(cell) for cell in row)

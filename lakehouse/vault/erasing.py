@@ -15,20 +15,15 @@ from pathlib import Path
 
 from lakehouse.vault.vault import DATABASE, Vault
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS erasing (erasure TEXT PRIMARY KEY, trail BLOB NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS erased (subject TEXT PRIMARY KEY, erasure TEXT NOT NULL) STRICT, WITHOUT ROWID;
-"""
-
 
 @dataclass(frozen=True)
 class Trail:
     """What leads to subjects outside the vault; nothing of it is printed or kept once the erasure has ended.
 
     `subjects`: the vault's random ids. `own`: tokens that are theirs alone, former ones too; `shared`: tokens of values
-    that others bear as well, such as a name. `clear`: values that are theirs alone, as text. `identifiers`: the
-    values they were found by. `key_fingerprints`: digests of the wrapped keys. `other_keys`: under how many other subjects' keys one of the
-    identifiers is sealed in landing. `request`: who asked for the erasure, why, and on what legal ground.
+    that others bear as well, such as a name. `clear`: values that are theirs alone, as text. `identifiers`: the values
+    they were found by. `key_fingerprints`: digests of the wrapped keys. `other_keys`: under how many other subjects'
+    keys one of the identifiers is sealed in landing. `request`: who asked for the erasure, why, on what legal ground.
     """
 
     subjects: tuple[str, ...]
@@ -80,7 +75,6 @@ def begin(vault: Vault, erasure: str, trail: Trail, purpose: str) -> None:
     """Destroys keys, values and tokens of the trail's subjects and notes the trail, in one change."""
     vault.log.add("erase", [f"erasure {erasure}"], purpose)
     body = json.dumps(asdict(trail), ensure_ascii=False).encode("utf-8", "surrogatepass")
-    vault.db.executescript(SCHEMA)
     with vault.changing() as db:
         vault.load_keys()
         db.execute("INSERT INTO erasing VALUES (?, ?)", (erasure, vault.master.wrap(body, f"erasing|{erasure}")))
@@ -99,7 +93,6 @@ def begin(vault: Vault, erasure: str, trail: Trail, purpose: str) -> None:
 
 def pending(vault: Vault) -> dict[str, Trail]:
     """The trails of erasures that have begun and not ended, by the erasure's number."""
-    vault.db.executescript(SCHEMA)
     found = {}
     for erasure, wrapped in vault.db.execute("SELECT erasure, trail FROM erasing ORDER BY erasure").fetchall():
         stated = json.loads(vault.master.unwrap(wrapped, f"erasing|{erasure}").decode("utf-8", "surrogatepass"))

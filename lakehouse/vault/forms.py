@@ -40,7 +40,7 @@ def token_sql(column: str) -> str:
 
 
 def erased_sql(column: str, erased: Mapping[str, str]) -> str:
-    """A Spark SQL expression that turns sealed values of erased subjects (id → erasure) into the mark of the erasure."""
+    """A Spark SQL expression that puts the mark of the erasure for values of erased subjects (id → erasure)."""
     if not erased:
         return column
     pairs = ", ".join(f"'{subject}', '{ERASED}{erasure}'" for subject, erasure in sorted(erased.items()))

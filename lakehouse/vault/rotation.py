@@ -33,6 +33,10 @@ def rotate_master(vault: Vault, purpose: str) -> str:
                 for subject, wrapped in subjects
             ),
         )
+        for erasure, wrapped in db.execute("SELECT erasure, trail FROM erasing").fetchall():
+            name = f"erasing|{erasure}"
+            trail = new.wrap(old.unwrap(wrapped, name), name)
+            db.execute("UPDATE erasing SET trail = ? WHERE erasure = ?", (trail, erasure))
         store.state(db, "master_key", new.id)
         vault.next_generation()
     vault.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -85,7 +85,7 @@ def plan(contract: Contract, schema_version: int) -> Plan:
     ignored = contract.feed.options.get("ignore", ()) if contract.feed else ()
     clear |= {*ignored, *ADDED} - rules.keys()
     subject = delivered.column(contract.subject)
-    unknown = Rule(UNKNOWN, _path(subject), _identifier(contract, subject))
+    unknown = Rule(UNKNOWN, _path(subject), identifier(contract, subject))
     return Plan(rules, frozenset(clear), _tree(rules, clear), unknown)
 
 
@@ -99,7 +99,7 @@ def _rule(contract: Contract, column: Column) -> Rule:
     exempt = tuple(
         (_path(contract.column(name)), _sent(contract, name, v)) for name, v in column.impersonal_where.items()
     )
-    return Rule(kind(column), _path(subject), _identifier(contract, subject), exempt)
+    return Rule(kind(column), _path(subject), identifier(contract, subject), exempt)
 
 
 def _sent(contract: Contract, name: str, values: Iterable[str]) -> frozenset[str]:
@@ -108,7 +108,7 @@ def _sent(contract: Contract, name: str, values: Iterable[str]) -> frozenset[str
     return frozenset(code for code, value in codes.items() if value in values) if codes else frozenset(values)
 
 
-def _identifier(contract: Contract, column: Column) -> str:
+def identifier(contract: Contract, column: Column) -> str:
     """What kind of identifier a column holds: persons known by one kind of number are the same in every feed."""
     if column.is_personal or column.token_kind:
         return kind(column)
