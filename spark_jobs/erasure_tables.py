@@ -105,7 +105,10 @@ def _tables(spark: SparkSession) -> Iterator[Table]:
 
 
 def _present(spark: SparkSession, table: Table) -> DataFrame:
-    return tables.read(spark, table.published) if table.published else spark.table(table.name)
+    """The version that readers see, by its number: what is written to the table meanwhile is not read."""
+    if table.published:
+        return tables.read(spark, table.published)
+    return spark.sql(f"SELECT * FROM {table.name} VERSION AS OF {_head(spark, table)}")
 
 
 def _rewrite(spark: SparkSession, table: Table, erasure: str, trail: Trail) -> None:
