@@ -78,13 +78,12 @@ def erase(
     found = list(found)
     notes, versions, kept = [], {}, {}
     for table in found:
-        _rewrite(spark, table, erasure, trail)
+        rows = _rewrite(spark, table, erasure, trail)
         step(f"rewritten {table.title}")
         kept[table], version = _checkpoint(spark, table)
         if table.published:
             versions[table.published] = version
-        marked = spark.table(table.name).where(_holds_mark(spark.table(table.name), erasure)).count()
-        notes.append({"table": table.title, "rows": marked, "version": version})
+        notes.append({"table": table.title, "rows": rows, "version": version})
     if versions:
         tables.publish(spark, versions, "erasure", erasure)
     step("published")
@@ -111,19 +110,48 @@ def _present(spark: SparkSession, table: Table) -> DataFrame:
     return spark.sql(f"SELECT * FROM {table.name} VERSION AS OF {_head(spark, table)}")
 
 
-def _rewrite(spark: SparkSession, table: Table, erasure: str, trail: Trail) -> None:
-    """Writes a table without the subject's cells, if it has any; all other rows must be what they were."""
+def _rewrite(spark: SparkSession, table: Table, erasure: str, trail: Trail) -> int:
+    """Writes a table without the subject's cells, if it has any; returns how many rows bear the mark then.
+
+    Raises IntegrityError where a row of others is not what it was.
+    """
     before = _present(spark, table)
     if table.published:
         tables.begin_build(spark, table.published)
-    if before.where(_is_touched(before, trail)).isEmpty():
-        return
-    after = blanked(before, erasure, trail, _contract(table))
-    kept = ",".join(name for name, kind in before.dtypes if kind in KEPT_STATISTICS)
-    writer = after.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
-    writer = writer.option("delta.dataSkippingStatsColumns", kept) if kept else writer
-    writer.option("path", str(table.folder)).saveAsTable(table.name)
-    _check(before, spark.table(table.name), table, erasure, trail)
+    facts = _facts(before, erasure, trail)
+    if facts["touched"]:
+        after = blanked(before, erasure, trail, _contract(table))
+        kept = ",".join(name for name, kind in before.dtypes if kind in KEPT_STATISTICS)
+        writer = after.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
+        writer = writer.option("delta.checkpointInterval", "1")
+        writer = writer.option("delta.dataSkippingStatsColumns", kept) if kept else writer
+        writer.option("path", str(table.folder)).saveAsTable(table.name)
+        now = _facts(spark.table(table.name), erasure, trail)
+        expected = {**facts, "marked": facts["marked"] + facts["touched"], "touched": 0}
+        if now != expected:
+            raise IntegrityError(
+                f"erasing changed rows of others: {facts} became {now}",
+                where=table.title,
+                remedy="nothing was published; run `vinelake erase resume` when no other job builds",
+            )
+        return now["marked"]
+    return facts["marked"]
+
+
+def _facts(frame: DataFrame, erasure: str, trail: Trail) -> dict[str, Any]:
+    """How many rows are the subject's, how many bear the mark already, and the order-free hash of all others."""
+    from pyspark.sql import functions as f
+
+    cells = f.concat(*(f.to_json(f.struct(f"`{name}`")) for name in sorted(frame.columns)))
+    flags = [_is_touched(frame, trail).alias("touched"), _holds_mark(frame, erasure).alias("marked")]
+    rows = frame.select(*flags, f.xxhash64(cells).cast("decimal(38,0)").alias("hash"))
+    facts = rows.selectExpr(
+        "count_if(touched) AS touched",
+        "count_if(marked AND NOT touched) AS marked",
+        "count_if(NOT touched AND NOT marked) AS others",
+        "cast(sum(CASE WHEN NOT touched AND NOT marked THEN hash END) AS string) AS hash",
+    )
+    return facts.collect()[0].asDict()
 
 
 def blanked(before: DataFrame, erasure: str, trail: Trail, contract: Contract | None = None) -> DataFrame:
@@ -206,43 +234,31 @@ def _contract(table: Table) -> Contract | None:
     return next((c for c in known if c.bronze_table == table.published), None)
 
 
-def _check(before: DataFrame, after: DataFrame, table: Table, erasure: str, trail: Trail) -> None:
-    """All rows are there, and those of others are what they were."""
-    others = before.where(~_is_touched(before, trail)).where(~_holds_mark(before, erasure))
-    left = after.where(~_holds_mark(after, erasure))
-    if before.count() != after.count() or tables.content_hash(others) != tables.content_hash(left):
-        raise IntegrityError(
-            "erasing changed rows of others",
-            where=table.title,
-            remedy="nothing was published; run `vinelake erase resume` when no other job builds",
-        )
-
-
 def _checkpoint(spark: SparkSession, table: Table) -> tuple[int, int]:
     """Makes the table's state readable without its earlier log: (version of the checkpoint, head version)."""
-    head = _head(spark, table)
-    if (table.folder / "_delta_log" / f"{head - 1:020d}.checkpoint.parquet").exists() and _first(table) == head - 1:
-        return head - 1, head
-    spark.sql(f"ALTER TABLE {table.name} SET TBLPROPERTIES ('delta.checkpointInterval' = '1')")
-    kept = _head(spark, table)
-    spark.sql(f"ALTER TABLE {table.name} UNSET TBLPROPERTIES ('delta.checkpointInterval')")
-    if not (table.folder / "_delta_log" / f"{kept:020d}.checkpoint.parquet").exists():
+    last = spark.sql(f"DESCRIBE HISTORY {table.name} LIMIT 1").collect()[0]
+    head = last["version"]
+    if last["operation"] == "UNSET TBLPROPERTIES" and _has_checkpoint(table, head - 1):
+        return head - 1, head  # as a run before a kill left it
+    if not _has_checkpoint(table, head):
+        spark.sql(f"ALTER TABLE {table.name} SET TBLPROPERTIES ('delta.checkpointInterval' = '1')")
+        head = _head(spark, table)
+    spark.sql(f"ALTER TABLE {table.name} UNSET TBLPROPERTIES IF EXISTS ('delta.checkpointInterval')")
+    if not _has_checkpoint(table, head):
         raise IntegrityError(
             "the engine wrote no checkpoint, so that the old log cannot be removed",
-            where=f"{table.title}, version {kept}",
+            where=f"{table.title}, version {head}",
             remedy="run `vinelake erase resume`; the cells are overwritten already, old versions are still there",
         )
-    return kept, _head(spark, table)
+    return head, _head(spark, table)
 
 
 def _head(spark: SparkSession, table: Table) -> int:
     return spark.sql(f"DESCRIBE HISTORY {table.name} LIMIT 1").collect()[0]["version"]
 
 
-def _first(table: Table) -> int:
-    """The earliest version of which the log still holds an entry."""
-    numbers = [int(p.name[:20]) for p in (table.folder / "_delta_log").glob("*") if p.name[:20].isdigit()]
-    return min(numbers, default=0)
+def _has_checkpoint(table: Table, version: int) -> bool:
+    return any((table.folder / "_delta_log").glob(f"{version:020d}.checkpoint*.parquet"))
 
 
 def _purge(spark: SparkSession, table: Table, kept: int) -> dict[str, int]:
