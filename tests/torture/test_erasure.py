@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -149,7 +148,6 @@ def test_the_erased_are_nowhere_and_all_else_is_what_it_was(people: Contract) ->
 
         def step(name: str, kill_at: str | None = kill_at) -> None:
             steps.append(name)
-            print(time.monotonic(), name, flush=True)
             if name == kill_at:
                 raise Killed
 
