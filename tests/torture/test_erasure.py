@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,7 +26,10 @@ from spark_jobs.pull.part import Part
 from spark_jobs.verify import verify as verify_landing
 from tests import feeds, persons
 
-pytestmark = pytest.mark.engine
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif("VINELAKE_TORTURE" not in os.environ, reason="long: set VINELAKE_TORTURE=1"),
+]
 DAY = "2020-03-01"
 TABLE, OWNERS, FORMER = "bronze.people__person", "silver.owner", "silver.former_owner"
 PLAIN, NOTES = "silver.firm_count", "control.note"
