@@ -18,9 +18,9 @@ Clear the failed task, or trigger with the same partition key. With nothing new 
 
 ### When it fails
 - `build`: the engine is down (`vinelake status`); the retries wait for it.
-- `tell_held_back`: a batch has too many bad rows, and its feed was held back; all other feeds were published. The
-  message names batch and reasons. Mend the contract, release or reject the batch (`vinelake quarantine`), then trigger
-  the DAG again with the same partition key.
+- `tell_held_back`: a batch has too many bad rows, or strays from the batches before it, and its feed was held back; all
+  other feeds were published. The message names batch and reasons. Mend the contract, waive the rule (`vinelake waiver`)
+  or reject the batch (`vinelake batch reject`), then trigger the DAG again with the same partition key.
 - `gate`: the data broke a rule and none of it was published. The message gives the report's path. Mend the data or,
   if the rule is wrong, the contract; then clear `build`.
 - `note_consents`: the message says which application's paper is not a consent. Nothing waits for it but the bureau.
@@ -38,7 +38,7 @@ import chain
 from airflow.sdk import DAG, PartitionedAssetTimetable, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from lakehouse.errors import GateFailed
+from lakehouse.errors import BatchesHeld, GateFailed
 
 with DAG(
     dag_id="build_bronze",
@@ -65,16 +65,21 @@ with DAG(
         except chain.HELD_BACK as error:  # the other feeds were built: they need not wait for this one
             return {"held_back": str(error), "through": chain.published_through(announced)}
 
-    @task(pool=chain.PUBLISH_POOL, outlets=[chain.BRONZE])
+    @task(pool=chain.PUBLISH_POOL, inlets=[chain.BRONZE], outlets=[chain.BRONZE])
     def gate(built: dict[str, Any]) -> dict[str, Any]:
         """Checks the bronze build; publishes it when good, and announces up to which batch."""
         from expectations import gate as gates
 
-        result = chain.run_job(partial(gates.gate, "bronze"))
+        through = built["through"]
+        try:
+            result = chain.run_job(partial(gates.gate, "bronze"))
+        except BatchesHeld as error:  # everything else was published, and silver need not wait
+            through = chain.published_through(get_current_context()["inlet_events"][chain.BRONZE])
+            result = error.published | {"held_back": str(error)}
         if not result["tables"]:
             raise AirflowSkipException("0 new rows: what has landed held nothing to publish")
         events = get_current_context()["outlet_events"]
-        events[chain.BRONZE].extra = {"through": built["through"], "warehouse": chain.warehouse()}
+        events[chain.BRONZE].extra = {"through": through, "warehouse": chain.warehouse()}
         return result
 
     @task
@@ -88,12 +93,15 @@ with DAG(
         return chain.run_job(partial(application_consents.record, purposes=purposes))
 
     @task
-    def tell_held_back(built: dict[str, Any]) -> dict[str, Any]:
-        """Fails where a feed was held back, once the others are published."""
-        if "held_back" in built:
-            raise GateFailed(built["held_back"], remedy="see the runbook: mend, release or reject, then run again")
+    def tell_held_back(built: dict[str, Any], published: dict[str, Any]) -> dict[str, Any]:
+        """Fails where a feed or batch was held back, once the others are published."""
+        told = [step["held_back"] for step in (built, published) if "held_back" in step]
+        if told:
+            raise GateFailed(
+                "\n".join(told), remedy="see the runbook: mend, release, waive or reject, then run again"
+            )
         return built
 
     built = build()
     published = gate(built)
-    published >> [note_consents(), tell_held_back(built)]
+    published >> [note_consents(), tell_held_back(built, published)]

@@ -1,7 +1,8 @@
 """The gate: checks what was built of a layer and publishes it in one commit, or publishes nothing.
 
-A failure raises `GateFailed` naming table, rule and count, and leaves a page that a person can read; an
-orchestrator's task fails with it.
+A failure raises `GateFailed` naming table, rule and count, and leaves a page that a person can read; an orchestrator's
+task fails with it. Of bronze, batches that stray from the batches before them are kept back alone (`holding`). A rule
+of severity `warning`, or one that somebody waived, is told and keeps nothing back.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from expectations import growth, one_pass, report, suites
+from expectations import growth, holding, one_pass, profiles, report, suites
 from expectations.report import Finding
-from lakehouse import contracts, engine, ledger, tables
-from lakehouse.errors import GateFailed
+from lakehouse import contracts, engine, ledger, tables, waivers
+from lakehouse.errors import BatchesHeld, GateFailed
 from lakehouse.settings import get_settings
 from lakehouse.time import parse_partition, utc_now
+from lakehouse.waivers import BETWEEN_TABLES
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
 GATE_SCHEMA = (
     "run_id string, layer string, partition string, passed boolean, expectations int, failed int, "
     "report string, checked_at timestamp"
+)
+FINDING_SCHEMA = (
+    "run_id string, layer string, partition string, table_name string, rule string, batch_id string, outcome string, "
+    "detail string, waived string, checked_at timestamp"
 )
 SCORE_TABLE = "gold.enterprise_score"
 FEATURE_TABLE = "gold.enterprise_features"
@@ -36,33 +43,80 @@ NAMED_TABLE = re.compile(r"\{([a-z_.0-9]+)\}")
 def gate(layer: str, partition: str) -> dict[str, Any]:
     """Checks and publishes what was built of `bronze`, `silver`, `gold` (features) or `scores`.
 
-    Returns counts of tables and expectations and the report's path; with nothing built it checks nothing.
+    Returns counts of tables and expectations and the report's path; with nothing built it checks nothing. Batches of
+    bronze that stray from those before them are kept back and the rest is published: BatchesHeld, or GateFailed when
+    nothing else came. A suite or identity that is broken keeps back the whole layer: GateFailed.
     """
     parse_partition(partition)
     with engine.session(f"gate_{layer}") as spark, ledger.run(spark, f"gate_{layer}", partition) as run:
         changed = _changed(spark, layer)
-        brought = [row["batch_id"] for row in ledger.unpublished(spark)] if layer == "bronze" else []
         if not changed:
             tables.repair_views(spark)
             run.details["nothing_new"] = True
             return {"tables": 0, "expectations": 0, "report": None}
-        findings = check(spark, layer, changed)
-        page = report.write(layer, partition, run.run_id, changed, findings)
-        broken = [f for f in findings if not f.passed]
+        granted = waivers.live(spark)
+        judged = holding.judge(spark, changed, granted) if layer == "bronze" else holding.Judgement((), (), (), ())
+        changed = growth.without(spark, changed, judged.held)
+        found = check(spark, layer, changed, judged.held) if changed else []
+        findings = _waived([*judged.findings, *found], granted)
+        page = report.write(layer, partition, run.run_id, changed, findings, judged.held)
         _record(spark, run.run_id, layer, partition, findings, str(page))
-        run.details.update(tables=changed, expectations=len(findings), failed=len(broken))
-        if broken:
+        broken = [f for f in findings if f.holds_back]
+        run.details.update(tables=changed, expectations=len(findings), failed=len(broken), held=list(judged.held))
+        where = f"{layer}, partition {partition}; report {page}"
+        if faults := [f for f in broken if f.batch_id is None]:
             raise GateFailed(
-                f"{len(broken)} of {len(findings)} expectations failed: "
-                + "; ".join(f"{f.table}: {f.rule}{f' ({f.broken:,} rows)' if f.broken else ''}" for f in broken[:5]),
-                where=f"{layer}, partition {partition}; report {page}",
+                f"{len(faults)} of {len(findings)} expectations failed: "
+                + "; ".join(f"{f.table}: {f.rule}{f' ({f.broken:,} rows)' if f.broken else ''}" for f in faults[:5]),
+                where=where,
                 remedy="nothing of it was published; mend the data, the contract or the job, then run the build again",
             )
-        tables.publish(spark, changed, f"gate_{layer}", partition, brought)
-        return {"tables": len(changed), "expectations": len(findings), "report": str(page)}
+        result = {"tables": len(changed), "expectations": len(findings), "report": str(page)}
+        if changed:
+            brought = _brought(spark, judged.held) if layer == "bronze" else []
+            tables.publish(spark, changed, f"gate_{layer}", partition, brought)
+            profiles.store(spark, judged.passing)
+        if judged.held:
+            raise _held(judged, broken, where, result)
+        return result
 
 
-def check(spark: SparkSession, layer: str, changed: Mapping[str, int]) -> list[Finding]:
+def _brought(spark: SparkSession, held: Collection[str]) -> list[str]:
+    return [row["batch_id"] for row in ledger.unpublished(spark) if row["batch_id"] not in held]
+
+
+def _waived(findings: Sequence[Finding], granted: Sequence[waivers.Waiver]) -> list[Finding]:
+    """The findings, each broken rule with by whose word it passes, where somebody gave it."""
+    return [
+        replace(f, waived=waivers.word_for(granted, f.table, f.rule, f.batch_id))
+        if f.holds_back and f.can_be_waived
+        else f
+        for f in findings
+    ]
+
+
+def _held(
+    judged: holding.Judgement, broken: Sequence[Finding], where: str, published: dict[str, Any]
+) -> GateFailed:
+    """The error that tells of held batches: which rules they break, how many wait behind them, what can be done."""
+    later = len(judged.held) - len(judged.broken)
+    what = f"{len(judged.broken)} batches stray from those before them: " + "; ".join(
+        f"{f.table}, batch {f.batch_id}: {f.rule}, {f.detail}" for f in broken[:5]
+    )
+    what += f"; {later} later batches of the same feeds wait behind them" if later else ""
+    first = broken[0]
+    remedy = (
+        f"if the data are right, `vinelake waiver add {first.table} {first.rule} --batch {first.batch_id} --why … "
+        f"--until …`; if not, `vinelake batch reject {first.batch_id} --why …`; then build and gate again"
+    )
+    if not published["tables"]:
+        return GateFailed(what, where, f"nothing was published; {remedy}")
+    return BatchesHeld(what, where, f"everything else was published; {remedy}", published)
+
+
+def check(
+    spark: SparkSession, layer: str, changed: Mapping[str, int], held: Collection[str] = ()
+) -> list[Finding]:
     """Every expectation of the changed tables and the identities of their layer, without publishing.
 
     Of a bronze table that grew by whole batches only, the rows of those batches are looked at; that no other row came
@@ -70,7 +124,7 @@ def check(spark: SparkSession, layer: str, changed: Mapping[str, int]) -> list[F
     looked at in one pass each.
     """
     if layer == "bronze":
-        return growth.check(spark, changed, {table: _suite(spark, table) for table in changed})
+        return growth.check(spark, changed, {table: _suite(spark, table) for table in changed}, held)
     of_feeds = {c.silver.table for c in contracts.load_all(get_settings().contracts_dir).values() if c.silver}
 
     def check_feed(table: str) -> list[Finding]:
@@ -134,10 +188,22 @@ def _identities(layer: str) -> list[suites.Identity]:
 
 
 def _record(spark: SparkSession, run_id: str, layer: str, partition: str, findings: list[Finding], page: str) -> None:
-    name = tables.ensure_control_table(spark, "gate", GATE_SCHEMA)
-    failed = sum(not f.passed for f in findings)
-    row = (run_id, layer, partition, failed == 0, len(findings), failed, page, utc_now())
-    spark.createDataFrame([row], GATE_SCHEMA).write.format("delta").mode("append").saveAsTable(name)
+    """One row for the look, and one for every rule that was broken: blocking, as a warning, or by somebody's word."""
+    failed, now = sum(f.holds_back for f in findings), utc_now()
+    row = (run_id, layer, partition, failed == 0, len(findings), failed, page, now)
+    _append(spark, "gate", GATE_SCHEMA, [row])
+    broken = [
+        (run_id, layer, partition, f.table, f.rule, f.batch_id, f.outcome, f.detail, f.waived, now)
+        for f in findings
+        if not f.passed
+    ]
+    _append(spark, "gate_finding", FINDING_SCHEMA, broken)
+
+
+def _append(spark: SparkSession, ledger_table: str, schema: str, rows: list[tuple]) -> None:
+    if rows:
+        name = tables.ensure_control_table(spark, ledger_table, schema)
+        spark.createDataFrame(rows, schema).write.format("delta").mode("append").saveAsTable(name)
 
 
 class _Validator:
@@ -170,7 +236,7 @@ class _Validator:
         for identity, row in zip(identities, rows, strict=True):
             held = row["left_side"] is not None and row["left_side"] == row["right_side"]
             detail = f"{row['left_side']} against {row['right_side']}"
-            self.findings.append(Finding("between tables", identity.name, held, None, None, detail))
+            self.findings.append(Finding(BETWEEN_TABLES, identity.name, held, None, None, detail))
 
     def _validate(self, name: str, frame: Any, expected: list[suites.Expectation]) -> list[Any]:
         import great_expectations.expectations as kinds

@@ -22,6 +22,7 @@ from lakehouse import contract_text, feeds
 from lakehouse.contract_text import Faults
 from lakehouse.errors import ContractError
 from lakehouse.feeds import Feed, Variant
+from lakehouse.gate_policy import GatePolicy, Reference, parse_gate, parse_reference
 from lakehouse.records import Record, parse_record
 
 SPARK_TYPES = {
@@ -45,6 +46,7 @@ CONTRACT_PROPERTIES = {
     "schemaChange",
     "outage",
     "silver",
+    "gate",
 }
 COLUMN_PROPERTIES = {
     "unit",
@@ -58,6 +60,7 @@ COLUMN_PROPERTIES = {
     "tokenKind",
     "impersonalWhere",
     "transport",
+    "references",
 }
 ROW_RULE_ENGINE = "vinelake-row-rule"
 COUNT_ENGINE = "vinelake-count"
@@ -74,7 +77,8 @@ class Column:
     `impersonal_where` names columns of the same row and the values of theirs with which the value is no person's after
     all, such as an enterprise among shareholders; it then stays as it is. `scale` is multiplied with the number as
     sent, from fen to yuan for example; `group_separator` parts its thousands. `is_transport` columns tell of the
-    delivery, not of the record: they are left out when contents are compared.
+    delivery, not of the record: they are left out when contents are compared. `references` says where its values are
+    known.
     """
 
     name: str
@@ -99,6 +103,7 @@ class Column:
     impersonal_where: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     is_transport: bool = False
     group_separator: str | None = None
+    references: Reference | None = None
 
     @property
     def is_personal(self) -> bool:
@@ -169,6 +174,7 @@ class Contract:
     fingerprint: str
     feed: Feed | None = None
     silver: Record | None = None
+    gate: GatePolicy = GatePolicy()
 
     @property
     def personal_columns(self) -> tuple[Column, ...]:
@@ -221,8 +227,21 @@ def load_all(folder: Path) -> dict[str, Contract]:
     paths = sorted(folder.glob("*.yaml"))
     if not paths:
         raise ContractError("no contract found", where=str(folder), remedy="add one YAML file per source entity")
-    contracts = [load(path) for path in paths]
-    return {contract.id: contract for contract in contracts}
+    found = {contract.id: contract for contract in map(load, paths)}
+    for contract in found.values():
+        _check_references(contract, found)
+    return found
+
+
+def _check_references(contract: Contract, known: Mapping[str, Contract]) -> None:
+    for column in contract.columns:
+        to = column.references
+        if to and (to.contract not in known or to.column not in {c.name for c in known[to.contract].columns}):
+            raise ContractError(
+                f"column {column.name} references {to.contract}.{to.column}, which no contract describes",
+                where=f"{contract.id}.yaml",
+                remedy="name a contract of this folder and one of its columns",
+            )
 
 
 def load(path: Path) -> Contract:
@@ -274,6 +293,7 @@ def _load(path: Path, text: str) -> Contract:
         fingerprint=hashlib.sha256(text.encode()).hexdigest()[:16],
         feed=feed,
         silver=record,
+        gate=parse_gate(fault, own.get("gate")),
     )
     _check_whole(fault, contract)
     return contract
@@ -352,6 +372,7 @@ def _column(fault: Faults, entry: Any, at: list[str | int]) -> Column:
         impersonal_where=_impersonal(fault, own.get("impersonalWhere"), at),
         is_transport=bool(own.get("transport", False)),
         group_separator=own.get("groupSeparator"),
+        references=parse_reference(fault, own.get("references"), at),
         **bounds,
     )
 

@@ -110,6 +110,8 @@ def _column(column: Column) -> str:
     rules += [_variant(variant) for variant in column.variants]
     if column.is_transport:
         rules.append("of the delivery, not of the record")
+    if column.references:
+        rules.append(f"known in {column.references.contract}.{column.references.column}")
     unit = f", {column.unit}" if column.unit else ""
     return (
         f"| {column.name} | {column.source_name} | {column.spark_type}{unit} | {'; '.join(rules)} | "

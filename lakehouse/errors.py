@@ -78,6 +78,14 @@ class GateFailed(VinelakeError):
     """A quality gate held its tables back; nothing of them was published."""
 
 
+class BatchesHeld(GateFailed):
+    """Batches were held back by their gate, and everything else was published (`published`: what the gate returns)."""
+
+    def __init__(self, what: str, where: str, remedy: str, published: dict) -> None:
+        super().__init__(what, where, remedy)
+        self.published = published
+
+
 class EngineError(VinelakeError):
     """The Spark Connect engine cannot be started, reached or trusted."""
 

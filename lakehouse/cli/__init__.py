@@ -28,6 +28,7 @@ from lakehouse.cli import (
     services,
     source,
     vault,
+    waivers,
 )
 from lakehouse.errors import VinelakeError
 
@@ -88,5 +89,6 @@ for command in (
     source.source,
     consents.consent,
     vault.vault,
+    waivers.waiver,
 ):
     main.add_command(command)

@@ -149,6 +149,9 @@ def arguments(dag_id, task_id, option):
     handed = {
         ("promote_model", "decide"): [answer],
         ("build_bronze", "gate"): [{"batches": 1, "through": 7}],
-        ("build_bronze", "tell_held_back"): [{"held_back": "courts__case: 3 of 4 rows are bad", "through": 3}],
+        ("build_bronze", "tell_held_back"): [
+            {"held_back": "courts__case: 3 of 4 rows are bad", "through": 3},
+            {"tables": 1, "held_back": "gas__bill: location"},
+        ],
     }
     return handed.get((dag_id, task_id), [])

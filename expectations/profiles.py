@@ -1,0 +1,251 @@
+"""A batch in figures, by its contract: how many rows, where amounts lie, which shares codes have, how old, what came
+before.
+
+Computed in one pass over the new rows of a table, whatever lies before them, and kept in `control.batch_profile` when
+the batch is published. Sums of single values, and values themselves, are never kept: quartiles, shares and hashes of
+keys are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from math import log10
+from typing import TYPE_CHECKING
+
+from expectations.history import Profile, Statistic
+from lakehouse import tables
+from lakehouse.contracts import Column, Contract
+from lakehouse.time import utc_now
+
+if TYPE_CHECKING:
+    from pyspark.sql import Row, SparkSession
+
+PROFILE_SCHEMA = (
+    "batch_id string, contract string, received_on date, span_days int, "
+    "statistics map<string, struct<value: double, count: bigint, spread: double>>, "
+    "keys array<bigint>, key_bound bigint, keyed_rows bigint, recorded_at timestamp"
+)
+KEY_SPACE = 1 << 62
+KEYS_KEPT = 512  # about so many hashes of keys a batch
+QUARTILES = ("q25", "q50", "q75")
+ACCURACY = 1000  # of a quartile: one in a thousand ranks
+QUARTILES_TO_SD = 1.349  # between the quartiles of a normal distribution lie so many standard deviations
+MOST_CODES = 40
+HASH = f"xxhash64(record_key) & {KEY_SPACE - 1}"
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A batch of a feed that waits for its gate: its rows as booked, and the days since the batch before it."""
+
+    batch_id: str
+    received_on: date
+    rows: int
+    span_days: int | None
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """A figure of an aggregate: its statistics' names, its SQL, and the SQL of the rows it rests on."""
+
+    names: tuple[str, ...]
+    value: str
+    count: str
+
+
+def arrivals(
+    contract: Contract, booked: Iterable[Row], waiting: Collection[str], released: Mapping[tuple[str, str], int]
+) -> list[Arrival]:
+    """The batches of a feed that wait, in the order in which they came; `booked`: the ledger's rows of all its batches.
+
+    The days that a batch covers are counted from the day of the batch before, with or without rows. Those of the feed's
+    first day cover none, for they bring its history, nor do those that hold nothing but rows let out of quarantine
+    (`released`: their number by contract and partition).
+    """
+    mine = [r for r in booked if r["contract"] == contract.id]
+    again = {r["batch_id"] for r in mine if 0 < r["rows_in"] <= released.get((contract.id, r["partition"]), 0)}
+    days = sorted({date.fromisoformat(r["partition"]) for r in mine if r["batch_id"] not in again})
+    before = dict(zip(days[1:], days, strict=False))
+    found = []
+    for row in sorted(mine, key=lambda r: (r["partition"], r["recorded_at"])):
+        rows, day = row["rows_accepted"] + row["rows_duplicate"], date.fromisoformat(row["partition"])
+        if row["batch_id"] in waiting and rows:
+            span = (day - before[day]).days if day in before and row["batch_id"] not in again else None
+            found.append(Arrival(row["batch_id"], day, rows, span))
+    return found
+
+
+def measure(spark: SparkSession, contract: Contract, build: str, batches: Sequence[Arrival]) -> dict[str, Profile]:
+    """The profiles of some batches by id; `build` is the relation that holds their rows. All but what came before."""
+    if not batches:
+        return {}
+    measures = _measures(contract)
+    bounds = {b.batch_id: KEY_SPACE if b.rows <= 2 * KEYS_KEPT else KEY_SPACE * KEYS_KEPT // b.rows for b in batches}
+    listed = ", ".join(f"'{batch}', {bound}L" for batch, bound in bounds.items())
+    figures = [f"{m.value} AS v{i}, {m.count} AS n{i}" for i, m in enumerate(measures)]
+    rows = spark.sql(
+        f"SELECT batch_id, {', '.join(figures)}, count_if(h < bound) AS keyed, "
+        "collect_set(CASE WHEN h < bound THEN h END) AS keys "
+        f"FROM (SELECT *, {HASH} AS h, element_at(map({listed}), batch_id) AS bound FROM {build} "
+        f"WHERE batch_id IN ({', '.join(map(repr, bounds))})) GROUP BY batch_id"
+    ).collect()
+    unknown = _unknown(spark, contract, build, batches)
+    found = {}
+    for arrival in batches:
+        row = next(r for r in rows if r["batch_id"] == arrival.batch_id)
+        statistics = _statistics(measures, row, max(arrival.span_days or 1, 1)) | unknown.get(arrival.batch_id, {})
+        found[arrival.batch_id] = Profile(
+            arrival.batch_id,
+            contract.id,
+            arrival.received_on,
+            arrival.span_days,
+            statistics,
+            frozenset(row["keys"]),
+            bounds[arrival.batch_id],
+            row["keyed"],
+        )
+    return found
+
+
+def stored(spark: SparkSession, contracts: Collection[str]) -> dict[str, list[Profile]]:
+    """Per contract the profiles of its published batches, in order of their days."""
+    found: dict[str, list[Profile]] = {contract: [] for contract in contracts}
+    rows = spark.table(_table(spark)).where(f"contract IN ({', '.join(map(repr, sorted(contracts)))})").collect()
+    for row in sorted(rows, key=lambda r: (r["received_on"], r["batch_id"])):
+        statistics = {name: Statistic(*figures) for name, figures in row["statistics"].items()}
+        place = (row["batch_id"], row["contract"], row["received_on"], row["span_days"])
+        keys = (frozenset(row["keys"]), row["key_bound"], row["keyed_rows"])
+        found[row["contract"]].append(Profile(*place, statistics, *keys))
+    return found
+
+
+def store(spark: SparkSession, profiles: Collection[Profile]) -> None:
+    """Keeps the profiles of published batches; a repeat after a kill keeps each once."""
+    if not profiles:
+        return
+    rows = [
+        (
+            p.batch_id,
+            p.contract,
+            p.received_on,
+            p.span_days,
+            {name: (s.value, s.count, s.spread) for name, s in p.statistics.items()},
+            sorted(p.keys),
+            p.key_bound,
+            p.keyed_rows,
+            utc_now(),
+        )
+        for p in profiles
+    ]
+    spark.createDataFrame(rows, PROFILE_SCHEMA).createOrReplaceTempView("new_profile")
+    spark.sql(
+        f"MERGE INTO {_table(spark)} AS old USING new_profile AS new "
+        "ON old.batch_id = new.batch_id AND old.contract = new.contract WHEN NOT MATCHED THEN INSERT *"
+    )
+
+
+def _table(spark: SparkSession) -> str:
+    return tables.ensure_control_table(spark, "batch_profile", PROFILE_SCHEMA)
+
+
+def _measures(contract: Contract) -> list[_Measure]:
+    found = [_Measure(("volume",), "cast(count(*) AS double)", "count(*)")]
+    ordering = {*contract.keys, *contract.version_order}
+    for column in contract.columns:
+        if column.is_transport or column.is_personal:
+            continue
+        if _is_amount(column, ordering):
+            found += _of_amount(column)
+        if column.spark_type in ("date", "timestamp") and _tells_age(column, contract):
+            age = f"datediff(received_on, cast(`{column.name}` AS date))"
+            found.append(_quartiles(f"age:{column.name}", age))
+        found += _of_shares(column)
+    return found
+
+
+def _is_amount(column: Column, ordering: Collection[str]) -> bool:
+    return column.name not in ordering and column.spark_type.startswith(("decimal", "bigint"))
+
+
+def _tells_age(column: Column, contract: Contract) -> bool:
+    """Whether a day of a column should be as recent as the delivery is: when it happened, or was published."""
+    return column.name == contract.known_at.event_column or (column.not_after_received and column.required)
+
+
+def _of_amount(column: Column) -> list[_Measure]:
+    name = column.name
+    size = f"log10(abs(cast(CASE WHEN `{name}` <> 0 THEN `{name}` END AS double)))"
+    return [
+        _quartiles(f"location:{name}", size),
+        _share(f"share:{name}:zero", f"`{name}` = 0"),
+        _share(f"share:{name}:negative", f"`{name}` < 0"),
+    ]
+
+
+def _of_shares(column: Column) -> list[_Measure]:
+    name, found = column.name, []
+    codes = {code for held in (column.codes, *(v.codes or {} for v in column.variants)) for code in held.values()}
+    if column.spark_type == "string" and len(codes) <= MOST_CODES:
+        found += [_share(f"share:{name}:{code}", f"`{name}` = '{code}'") for code in sorted(codes)]
+    if column.spark_type == "boolean":
+        found.append(_share(f"share:{name}:true", f"`{name}`"))
+    if not column.required:
+        found.append(_share(f"share:{name}:missing", f"`{name}` IS NULL"))
+    return found
+
+
+def _quartiles(rule: str, expression: str) -> _Measure:
+    quartiles = f"percentile_approx({expression}, array(0.25, 0.5, 0.75), {ACCURACY})"
+    return _Measure(
+        tuple(f"{rule}:{q}" for q in QUARTILES), f"cast({quartiles} AS array<double>)", f"count({expression})"
+    )
+
+
+def _share(name: str, condition: str) -> _Measure:
+    return _Measure((name,), f"avg(CASE WHEN {condition} THEN 1D ELSE 0D END)", "count(*)")
+
+
+def _statistics(measures: Sequence[_Measure], row: Row, span_days: int) -> dict[str, Statistic]:
+    found: dict[str, Statistic] = {}
+    for i, measure in enumerate(measures):
+        value, count = row[f"v{i}"], row[f"n{i}"]
+        if not count or value is None:
+            continue
+        if isinstance(value, list):
+            spread = (value[2] - value[0]) / QUARTILES_TO_SD
+            found |= {name: Statistic(v, count, spread) for name, v in zip(measure.names, value, strict=True)}
+        else:
+            volume = measure.names == ("volume",)
+            found[measure.names[0]] = Statistic(log10(value / span_days) if volume else value, count)
+    return found
+
+
+def _unknown(
+    spark: SparkSession, contract: Contract, build: str, batches: Sequence[Arrival]
+) -> dict[str, dict[str, Statistic]]:
+    """Per batch and referencing column the share of its rows whose value the referenced column does not hold.
+
+    The referenced table is read as built: what came with the batch counts. Where it never came, nothing can be said.
+    """
+    found: dict[str, dict[str, Statistic]] = {}
+    within = f"batch_id IN ({', '.join(repr(b.batch_id) for b in batches)})"
+    for column in contract.columns:
+        target = column.references and tables.build_name(f"bronze.{column.references.contract}")
+        if not target or not spark.catalog.tableExists(target):
+            continue
+        for row in spark.sql(_unknown_sql(column, build, within, target)).collect():
+            share = Statistic(row["unknown"] / row["rows"], row["rows"])
+            found.setdefault(row["batch_id"], {})[f"unknown:{column.name}"] = share
+    return found
+
+
+def _unknown_sql(column: Column, build: str, within: str, target: str) -> str:
+    assert column.references
+    known = f"SELECT DISTINCT `{column.references.column}` AS known FROM {target}"
+    return (
+        f"SELECT batch_id, count(*) AS rows, count_if(known IS NULL) AS unknown FROM {build} LEFT JOIN ({known}) "
+        f"ON `{column.name}` = known WHERE {within} AND `{column.name}` IS NOT NULL GROUP BY batch_id"
+    )
+
