@@ -85,6 +85,7 @@ def _column(old: Column, new: Column) -> Iterator[Change]:
         ("sealed except where", True, old.impersonal_where, new.impersonal_where),
         ("outcome", True, old.is_outcome, new.is_outcome),
         ("part of the content", True, not old.is_transport, not new.is_transport),
+        ("known in", False, old.references, new.references),
     ):
         if before != after:
             yield Change(name, f"{what} {_shown(before)} → {_shown(after)}", breaks)

@@ -22,6 +22,7 @@ DEVIATIONS = {BLOCKING: 5.0, WARNING: 3.5}
 SHARE_OF_TOLERANCE = {BLOCKING: 1.0, WARNING: 0.5}
 # The standard deviation of a quartile in spreads of single values over √n: 1.25 for a median, 1.36 for a quartile.
 QUANTILE_NOISE = 1.36
+RULE_OF_THREE = 3
 DECADES_OF_COUNT = 1 / math.log(10)  # a count of n scatters by this over √n decades
 UPWARD = {"age", "repeated", "unknown"}  # strays that matter in one direction alone
 SEASON_DAYS = 21  # to both sides of the day of the year
@@ -117,11 +118,12 @@ def bounds(
     """
     centre = median(s.value for s in values)
     scatter = MAD_TO_SD * median(abs(s.value - centre) for s in values)
-    chance = _chance(family, centre, count, median(s.spread for s in values), deviations)
-    allowance = amount + math.hypot(deviations * scatter, chance)
+    below, above = _chance(family, centre, count, values, deviations)
+    low = centre - amount - math.hypot(deviations * scatter, below)
+    high = centre + amount + math.hypot(deviations * scatter, above)
     ordered = sorted(reach)
     second_low, second_high = (ordered[1], ordered[-2]) if len(ordered) > 1 else (centre, centre)
-    return min(centre - allowance, second_low - amount), max(centre + allowance, second_high + amount)
+    return min(low, second_low - amount), max(high, second_high + amount)
 
 
 def _judge_one(
@@ -167,16 +169,36 @@ def _amount(family: str, tolerance: Tolerance, profile: Profile, alike: Sequence
     return amount * 2 if family == "volume" and _known_days(profile, alike) < FULL_YEAR_DAYS else amount
 
 
-def _chance(family: str, centre: float, count: int, spread: float, deviations: float) -> float:
-    """How far chance alone may carry a statistic of so many rows."""
+def _chance(
+    family: str, centre: float, count: int, values: Sequence[Statistic], deviations: float
+) -> tuple[float, float]:
+    """How far down and up chance alone may carry a statistic of so many rows."""
     rows = max(count, 1)
     if family == "volume":
-        return deviations * DECADES_OF_COUNT / math.sqrt(max(10**centre, 1))
+        far = deviations * DECADES_OF_COUNT / math.sqrt(max(10**centre, 1))
+        return far, far
     if family in ("location", "age"):
-        return deviations * QUANTILE_NOISE * spread / math.sqrt(rows)
-    # A share: Bernstein's bound, which also holds for few rows and for shares near 0 and 1.
-    share = min(max(centre, 0.0), 1.0)
-    return deviations * math.sqrt(share * (1 - share) / rows) + deviations**2 / (3 * rows)
+        far = deviations * QUANTILE_NOISE * median(s.spread for s in values) / math.sqrt(rows)
+        return far, far
+    # What never came in n rows may still have a share of 3 / n (the rule of three).
+    least = min(RULE_OF_THREE / max(sum(s.count for s in values), 1), 0.5)
+    share = min(max(centre, least), 1 - least)
+    odds = deviations**2 / 2 / rows
+    return farthest_share(1 - share, odds) - (1 - share), farthest_share(share, odds) - share
+
+
+def farthest_share(share: float, odds: float) -> float:
+    """The greatest share among n rows that chance explains where the true one is `share`.
+
+    By Chernoff's bound: where the relative entropy to `share` reaches `odds`, which is z²/2n for z deviations.
+    """
+    low, high = share, 1.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        entropy = middle * math.log(middle / share)
+        entropy += (1 - middle) * math.log((1 - middle) / (1 - share)) if middle < 1 else 0.0
+        low, high = (middle, high) if entropy < odds else (low, middle)
+    return low
 
 
 def _rhythm(profile: Profile) -> int | None:

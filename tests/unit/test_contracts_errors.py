@@ -116,6 +116,30 @@ FAULTS = {
         'minimum: "2000-01-01"', 'minimum: "2000-13-01"', "2000-13-01",
         "schema.0.properties.2.logicalTypeOptions", "2000-13-01",
     ),
+    "a gate's rule that does not exist": (
+        "property: versionOrder, value: [status]", "property: gate, value: {colour: {}}", "property: gate",
+        "customProperties.5", "colour",
+    ),
+    "a severity that does not exist": (
+        "property: versionOrder, value: [status]", "property: gate, value: {volume: {severity: fatal}}",
+        "property: gate", "customProperties.5", "fatal",
+    ),
+    "a factor below one": (
+        "property: versionOrder, value: [status]", "property: gate, value: {location: {tolerance: 0.5}}",
+        "property: gate", "customProperties.5", "0.5",
+    ),
+    "a share above one": (
+        "property: versionOrder, value: [status]", "property: gate, value: {share: {tolerance: 25}}",
+        "property: gate", "customProperties.5", "25",
+    ),
+    "too little history to judge by": (
+        "property: versionOrder, value: [status]", "property: gate, value: {minimumHistory: 1}",
+        "property: gate", "customProperties.5", "minimumHistory",
+    ),
+    "a reference without a column": (
+        "value: gov_registry__enterprise.enterprise_id", "value: gov_registry__enterprise", "- name: enterprise_id",
+        "schema.0.properties.0", "references",
+    ),
     "another id than the file's name": (
         "id: gov_tax__sale_invoice", "id: gov_tax__sales", "id: gov_tax__sales", "id", "gov_tax__sales",
     ),
@@ -169,6 +193,24 @@ def test_a_file_that_holds_no_contract_is_refused(tmp_path: Path, text: str) -> 
 def test_a_folder_without_contracts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="no contract found"):
         contracts.load_all(tmp_path)
+
+
+def test_a_reference_to_what_no_contract_describes_is_refused(tmp_path: Path) -> None:
+    (tmp_path / SOURCE.name).write_text(TEXT, encoding="utf-8")
+    with pytest.raises(ContractError, match=r"references gov_registry__enterprise\.enterprise_id") as caught:
+        contracts.load_all(tmp_path)
+    assert caught.value.where == SOURCE.name
+
+
+def test_a_gate_policy_keeps_the_defaults_it_does_not_name(tmp_path: Path) -> None:
+    own = "property: gate, value: {volume: {severity: warning}, age: {tolerance: 30}, minimumHistory: 24}"
+    path = tmp_path / SOURCE.name
+    path.write_text(TEXT.replace("property: encoding, value: utf-8", own), encoding="utf-8")
+    policy = contracts.load(path).gate
+    assert (policy.tolerances["volume"].severity, policy.tolerances["volume"].amount) == ("warning", 3)
+    assert (policy.tolerances["age"].severity, policy.tolerances["age"].amount) == ("blocking", 30)
+    assert policy.tolerances["share"] == contracts.load(SOURCE).gate.tolerances["share"]
+    assert policy.minimum_history == 24
 
 
 def test_a_missing_property_is_named(refuse: Callable[..., ContractError]) -> None:

@@ -1,0 +1,183 @@
+"""Weekly deliveries of the built-in source: twelve bad ones of seven kinds are held back, the good ones pass.
+
+One history of clean batches for three feeds is built once; the faults come round by round, one a feed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from expectations.gate import gate
+from lakehouse import engine, ledger, tables, waivers
+from lakehouse.cli import main
+from lakehouse.errors import BatchesHeld, ConfigError, GateFailed, LandingError, VinelakeError
+from lakehouse.settings import Settings
+from spark_jobs import bronze, landing, quarantine
+from tests.integration.conftest import generate
+from tests.weekly_drops import FILES, LOAN, PURCHASE, SALE, Weeks, write_bad, write_week
+
+pytestmark = pytest.mark.engine
+START = date(2022, 9, 5)
+CLEAN_WEEKS = 14
+REFUSED_AT_LANDING = ["schema: a column is missing", "schema: a column is renamed"]
+ROUNDS = [
+    {SALE: "unit: 10,000 yuan", PURCHASE: "stale: half a year old", LOAN: "unit: 10,000 yuan"},
+    {SALE: "duplicated: four weeks ago again", PURCHASE: "referential: strangers", LOAN: "schema: dates in another form"},
+    {SALE: "volume: cut short", PURCHASE: "distribution: all void"},
+    {SALE: "distribution: signs turned", PURCHASE: "duplicated: each row thrice"},
+]  # fmt: skip
+BROKEN = {
+    "unit: 10,000 yuan": r"location:\w+cny",
+    "stale: half a year old": "age:issued_on",
+    "duplicated: four weeks ago again": "repeated",
+    "duplicated: each row thrice": "repeated",
+    "referential: strangers": "unknown:enterprise_id",
+    "volume: cut short": "volume",
+    "distribution: all void": "share:status",
+    "distribution: signs turned": r"share:\w+cny",
+    "schema: dates in another form": "bad_type",
+}
+
+
+@pytest.fixture(scope="module")
+def weeks(tmp_path_factory: pytest.TempPathFactory) -> Weeks:
+    folder = tmp_path_factory.mktemp("weekly") / "source"
+    generate("--out", str(folder), "--firms", "300", "--years", "1", "--seed", "3", "--end", "2023-01-01")
+    return Weeks(folder, START)
+
+
+def land(folder: Path, day: date) -> None:
+    landing.land(day.isoformat(), folder)
+
+
+def attempt(day: date) -> VinelakeError | None:
+    """Builds and gates all that has landed; the first error, or that of the gate."""
+    errors = []
+    for step in (bronze.build, lambda partition: gate("bronze", partition)):
+        try:
+            step(day.isoformat())
+        except GateFailed as error:
+            errors.append(error)
+    return errors[0] if len(errors) < 2 else GateFailed("\n".join(error.what for error in errors))
+
+
+def published() -> tuple[set[str], dict[str, int]]:
+    with engine.session() as spark:
+        rows = {t: tables.read(spark, t).count() for t in tables.current_manifest(spark).versions}
+        return tables.published_batches(spark), rows
+
+
+def waiting() -> list[str]:
+    """The ids of batches that landed and were not published."""
+    with engine.session() as spark:
+        return [b.batch_id for b in bronze.pending(spark)]
+
+
+def test_twelve_bad_batches_are_held_back_and_good_ones_pass(
+    lakehouse: Settings, weeks: Weeks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(weeks.write_first(tmp_path / "first"), START)
+    for number in range(1, CLEAN_WEEKS + 1):
+        clean = [weeks.delivery(feed, number) for feed in FILES]
+        land(write_week(tmp_path / f"week{number}", clean), clean[0].received_on)
+    assert attempt(START) is None
+    before = published()
+    assert len(before[0]) >= 3 * CLEAN_WEEKS and waiting() == []
+
+    number, held = CLEAN_WEEKS + 1, 0
+    day = weeks.delivery(SALE, number).received_on
+    for fault in REFUSED_AT_LANDING:
+        bad = write_bad(tmp_path / fault.replace(" ", "_"), weeks.delivery(SALE, number), fault, seed=1)
+        with pytest.raises(LandingError):
+            land(bad.parent, day)
+        held += 1
+    for turn, faults in enumerate(ROUNDS):
+        bad = tmp_path / f"bad{turn}"
+        for feed, fault in faults.items():
+            write_bad(bad, weeks.delivery(feed, number), fault, seed=1)
+        land(bad, day)
+        error = attempt(day)
+        assert isinstance(error, GateFailed)
+        for feed, fault in faults.items():
+            assert re.search(rf"{BROKEN[fault]}", error.what), (fault, error.what)
+            assert feed in f"{error.what}{error.where}"
+            held += 1
+        assert published() == before
+        for batch_id in waiting():
+            quarantine.reject_batch(batch_id, "ann", f"round {turn}")
+    assert held >= 12
+    _check_report(lakehouse)
+
+    # The good delivery of two feeds passes beside a bad one of the third, which passes by somebody's word.
+    good = [weeks.delivery(feed, number) for feed in (PURCHASE, LOAN)]
+    mixed = write_week(tmp_path / "mixed", good)
+    write_bad(mixed, weeks.delivery(SALE, number), "unit: fen", seed=1)
+    land(mixed, day)
+    error = attempt(day)
+    assert isinstance(error, BatchesHeld) and error.published["tables"] == 2
+    (bad_batch,) = waiting()
+    assert f"vinelake batch reject {bad_batch}" in str(error.remedy)
+    rows = published()[1]
+    assert rows[f"bronze.{PURCHASE}"] == before[1][f"bronze.{PURCHASE}"] + len(good[0].rows)
+    assert rows[f"bronze.{SALE}"] == before[1][f"bronze.{SALE}"]
+    _waive(lakehouse, bad_batch, day, monkeypatch)
+    assert published()[1][f"bronze.{SALE}"] == rows[f"bronze.{SALE}"] + len(weeks.delivery(SALE, number).rows)
+
+    # History goes on from there, and what was waived once is expected by nobody.
+    last = weeks.delivery(SALE, number + 1)
+    land(write_week(tmp_path / "after", [last]), last.received_on)
+    assert attempt(last.received_on) is None
+
+
+def _check_report(lakehouse: Settings) -> None:
+    """Each rule that was broken stands with its range in the ledger of findings and on a page."""
+    with engine.session() as spark:
+        found = spark.table(f"{lakehouse.schema_name('control')}.gate_finding").collect()
+    blocking = [r for r in found if r["outcome"] == "broken"]
+    assert {r["rule"] for r in blocking} >= {"repeated", "volume", "age:issued_on", "unknown:enterprise_id"}
+    assert all(re.search(r"expected .* to .*, found .*; by \d+ earlier batches", r["detail"]) for r in blocking)
+    pages = [json.loads(p.read_text()) for p in lakehouse.reports_dir.glob("bronze-*.json")]
+    told = {f["batch_id"] for page in pages for f in page["findings"] if f["outcome"] == "broken"}
+    assert told == {r["batch_id"] for r in blocking} and len(told) >= 8
+
+
+def _waive(lakehouse: Settings, batch_id: str, day: date, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waivers that are not sound are refused; one that ended does nothing, one that counts lets the batch pass."""
+    table = f"bronze.{SALE}"
+    with engine.session() as spark:
+        for wrong in ({"reason": " "}, {"until": "2020-01-01"}, {"until": ""}, {"table": "sales"}):
+            given = {"table": table, "rule": "location:*", "author": "ann", "reason": "r", "until": "2999-12-31"}
+            with pytest.raises(ConfigError):
+                waivers.add(spark, **(given | wrong))
+        monkeypatch.setattr(waivers, "today", lambda: date(2024, 1, 1))
+        waivers.add(spark, table, "location:*", "ann", "the source moved to fen", "2024-01-31", batch_id)
+        gone = waivers.add(spark, table, "location:*", "ann", "by mistake", "2999-12-31", batch_id)
+        waivers.withdraw(spark, gone.waiver_id, "ben")
+        monkeypatch.undo()
+        assert waivers.live(spark) == [] and len(waivers.entries(spark)) == 2
+    assert isinstance(attempt(day), GateFailed)
+    assert waiting() == [batch_id]
+
+    _command("waiver", "add", table, "location:*", "--batch", batch_id, "--why", "fen, agreed", "--until", "2999-12-31")
+    assert attempt(day) is None
+    with engine.session() as spark:
+        assert batch_id in tables.published_batches(spark)
+        names = lakehouse.schema_name("control")
+        passed = spark.table(f"{names}.gate_finding").where("outcome = 'waived'").collect()
+        assert ledger.batches(spark).where(f"batch_id = '{batch_id}'").count() == 1
+        assert spark.table(f"{names}.batch_profile").where(f"batch_id = '{batch_id}'").count() == 1
+    assert {r["rule"].split(":")[0] for r in passed} == {"location"}
+    assert all(r["waived"].endswith("until 2999-12-31: fen, agreed") for r in passed)
+
+
+def _command(*arguments: Any) -> None:
+    from click.testing import CliRunner
+
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
