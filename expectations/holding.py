@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from expectations import history, profiles
@@ -44,10 +45,13 @@ def judge(spark: SparkSession, changed: Mapping[str, int], granted: Sequence[Wai
         return Judgement((), (), (), ())
     booked = ledger.batches(spark).collect()
     waiting, released = {row["batch_id"] for row in ledger.unpublished(spark)}, _released(spark)
-    earlier = profiles.stored(spark, [contract.id for contract in feeds])
+    arrivals = {contract.id: profiles.arrivals(contract, booked, waiting, released) for contract in feeds}
+    first_day = min(arrival.received_on for arrived in arrivals.values() for arrival in arrived)
+    since = first_day - timedelta(days=profiles.DAYS_COMPARED)
+    earlier = profiles.stored(spark, list(arrivals), since)
 
     def judge_feed(contract: Contract) -> Judgement:
-        arrived = profiles.arrivals(contract, booked, waiting, released)
+        arrived = arrivals[contract.id]
         build = f"{build_name(contract.bronze_table)} VERSION AS OF {changed[contract.bronze_table]}"
         # A feed's history is compared with nothing, and too large to be looked at for nothing.
         counted = [arrival for arrival in arrived if arrival.span_days is not None]

@@ -29,6 +29,8 @@ PROFILE_SCHEMA = (
 )
 KEY_SPACE = 1 << 62
 KEYS_KEPT = 512  # about so many hashes of keys a batch
+BATCHES_WITH_KEYS = 30  # so many batches back a key is looked for
+DAYS_COMPARED = 400  # a year, and the season to both sides of its day
 QUARTILES = ("q25", "q50", "q75")
 ACCURACY = 1000  # of a quartile: one in a thousand ranks
 QUARTILES_TO_SD = 1.349  # between the quartiles of a normal distribution lie so many standard deviations
@@ -109,10 +111,19 @@ def measure(spark: SparkSession, contract: Contract, build: str, batches: Sequen
     return found
 
 
-def stored(spark: SparkSession, contracts: Collection[str]) -> dict[str, list[Profile]]:
-    """Per contract the profiles of its published batches, in order of their days."""
+def stored(spark: SparkSession, contracts: Collection[str], since: date) -> dict[str, list[Profile]]:
+    """Per contract the profiles of its published batches received since a day, in order of their days.
+
+    Keys come with the newest batches alone, by which a delivery that is sent again is known.
+    """
     found: dict[str, list[Profile]] = {contract: [] for contract in contracts}
-    rows = spark.table(_table(spark)).where(f"contract IN ({', '.join(map(repr, sorted(contracts)))})").collect()
+    age = "row_number() OVER (PARTITION BY contract ORDER BY received_on DESC, batch_id)"
+    rows = spark.sql(
+        "SELECT batch_id, contract, received_on, span_days, statistics, keyed_rows, "
+        f"CASE WHEN {age} <= {BATCHES_WITH_KEYS} THEN keys ELSE cast(array() AS array<bigint>) END AS keys, "
+        f"CASE WHEN {age} <= {BATCHES_WITH_KEYS} THEN key_bound ELSE 0L END AS key_bound FROM {_table(spark)} "
+        f"WHERE contract IN ({', '.join(map(repr, sorted(contracts)))}) AND received_on >= date'{since}'"
+    ).collect()
     for row in sorted(rows, key=lambda r: (r["received_on"], r["batch_id"])):
         statistics = {name: Statistic(*figures) for name, figures in row["statistics"].items()}
         place = (row["batch_id"], row["contract"], row["received_on"], row["span_days"])
@@ -236,16 +247,16 @@ def _unknown(
         if not target or not spark.catalog.tableExists(target):
             continue
         for row in spark.sql(_unknown_sql(column, build, within, target)).collect():
-            share = Statistic(row["unknown"] / row["rows"], row["rows"])
+            share = Statistic(row["unknown_rows"] / row["given_rows"], row["given_rows"])
             found.setdefault(row["batch_id"], {})[f"unknown:{column.name}"] = share
     return found
 
 
 def _unknown_sql(column: Column, build: str, within: str, target: str) -> str:
     assert column.references
+    new = f"SELECT batch_id, `{column.name}` AS given FROM {build} WHERE {within} AND `{column.name}` IS NOT NULL"
     known = f"SELECT DISTINCT `{column.references.column}` AS known FROM {target}"
     return (
-        f"SELECT batch_id, count(*) AS rows, count_if(known IS NULL) AS unknown FROM {build} LEFT JOIN ({known}) "
-        f"ON `{column.name}` = known WHERE {within} AND `{column.name}` IS NOT NULL GROUP BY batch_id"
+        f"SELECT batch_id, count(*) AS given_rows, count_if(known IS NULL) AS unknown_rows FROM ({new}) "
+        f"LEFT JOIN ({known}) ON given = known GROUP BY batch_id"
     )
-

@@ -73,7 +73,8 @@ def add(
         raise ConfigError("a waiver needs a reason", remedy="say in --why what makes the deviation right")
     if not rule.strip() or not author.strip():
         raise ConfigError("a waiver needs a rule and an author", remedy="name the rule as the gate's report does")
-    if table != BETWEEN_TABLES and (tables.split(table)[0] not in tables.BUILT_LAYERS or not tables.split(table)[1]):
+    layer, name = tables.split(table)
+    if table != BETWEEN_TABLES and (layer not in tables.BUILT_LAYERS or not name):
         raise ConfigError(
             f"{table!r} is no table of a layer", remedy=f"name it as the report does, for example silver.loan, or {BETWEEN_TABLES!r}"
         )
@@ -83,8 +84,8 @@ def add(
             f"the waiver would have ended on {ends_on}", where=f"today is {today()}", remedy="give a day to come"
         )
     entry = Waiver(uuid.uuid4().hex[:12], table, rule, batch_id, author, reason.strip(), ends_on, utc_now())
-    name = _table(spark)
-    spark.createDataFrame([astuple(entry)], WAIVER_SCHEMA).write.format("delta").mode("append").saveAsTable(name)
+    row = spark.createDataFrame([astuple(entry)], WAIVER_SCHEMA)
+    row.write.format("delta").mode("append").saveAsTable(_table(spark))
     return entry
 
 

@@ -28,10 +28,14 @@ CLEAN_WEEKS = 14
 REFUSED_AT_LANDING = ["schema: a column is missing", "schema: a column is renamed"]
 ROUNDS = [
     {SALE: "unit: 10,000 yuan", PURCHASE: "stale: half a year old", LOAN: "unit: 10,000 yuan"},
-    {SALE: "duplicated: four weeks ago again", PURCHASE: "referential: strangers", LOAN: "schema: dates in another form"},
+    {
+        SALE: "duplicated: four weeks ago again",
+        PURCHASE: "referential: strangers",
+        LOAN: "schema: dates in another form",
+    },
     {SALE: "volume: cut short", PURCHASE: "distribution: all void"},
     {SALE: "distribution: signs turned", PURCHASE: "duplicated: each row thrice"},
-]  # fmt: skip
+]
 BROKEN = {
     "unit: 10,000 yuan": r"location:\w+cny",
     "stale: half a year old": "age:issued_on",

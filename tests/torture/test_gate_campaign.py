@@ -1,8 +1,8 @@
 """A long campaign at the gate of bronze: one hundred planted bad batches, and a clean year. The last result is in
 docs/torture.md.
 
-`VINELAKE_TORTURE_BATCHES` sets how many batches are planted (100 otherwise), `VINELAKE_TORTURE_WEEKS` how many weeks the
-clean year has (52).
+`VINELAKE_TORTURE_BATCHES` sets how many batches are planted (100 otherwise), `VINELAKE_TORTURE_WEEKS` how many weeks
+the clean year has (52).
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def plant_round(
             continue
     with engine.session() as spark:
         readable = tables.published_batches(spark)
-        rows = {feed: tables.read(spark, f"bronze.{feed}").where(f"batch_id = '{b}'").count() for feed, b in landed.items()}
+        rows = {f: tables.read(spark, f"bronze.{f}").where(f"batch_id = '{b}'").count() for f, b in landed.items()}
     for feed, batch in landed.items():
         was_held = batch not in readable and rows[feed] == 0
         results.append((f"{planted[feed]} in {feed}", was_held))
