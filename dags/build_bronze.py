@@ -97,9 +97,7 @@ with DAG(
         """Fails where a feed or batch was held back, once the others are published."""
         told = [step["held_back"] for step in (built, published) if "held_back" in step]
         if told:
-            raise GateFailed(
-                "\n".join(told), remedy="see the runbook: mend, release, waive or reject, then run again"
-            )
+            raise GateFailed("\n".join(told), remedy="see the runbook: mend, release, waive or reject, then run again")
         return built
 
     built = build()

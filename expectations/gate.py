@@ -73,9 +73,10 @@ def gate(layer: str, partition: str) -> dict[str, Any]:
             )
         result = {"tables": len(changed), "expectations": len(findings), "report": str(page)}
         if changed:
+            # Kept first: a kill in between leaves profiles that count for nothing until their batches are published.
+            profiles.store(spark, judged.passing)
             brought = _brought(spark, judged.held) if layer == "bronze" else []
             tables.publish(spark, changed, f"gate_{layer}", partition, brought)
-            profiles.store(spark, judged.passing)
         if judged.held:
             raise _held(judged, broken, where, result)
         return result
@@ -95,9 +96,7 @@ def _waived(findings: Sequence[Finding], granted: Sequence[waivers.Waiver]) -> l
     ]
 
 
-def _held(
-    judged: holding.Judgement, broken: Sequence[Finding], where: str, published: dict[str, Any]
-) -> GateFailed:
+def _held(judged: holding.Judgement, broken: Sequence[Finding], where: str, published: dict[str, Any]) -> GateFailed:
     """The error that tells of held batches: which rules they break, how many wait behind them, what can be done."""
     later = len(judged.held) - len(judged.broken)
     what = f"{len(judged.broken)} batches stray from those before them: " + "; ".join(
@@ -114,9 +113,7 @@ def _held(
     return BatchesHeld(what, where, f"everything else was published; {remedy}", published)
 
 
-def check(
-    spark: SparkSession, layer: str, changed: Mapping[str, int], held: Collection[str] = ()
-) -> list[Finding]:
+def check(spark: SparkSession, layer: str, changed: Mapping[str, int], held: Collection[str] = ()) -> list[Finding]:
     """Every expectation of the changed tables and the identities of their layer, without publishing.
 
     Of a bronze table that grew by whole batches only, the rows of those batches are looked at; that no other row came

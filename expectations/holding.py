@@ -19,7 +19,7 @@ from expectations.report import Finding
 from lakehouse import contracts, engine, ledger, waivers
 from lakehouse.contracts import Contract
 from lakehouse.settings import get_settings
-from lakehouse.tables import build_name, split
+from lakehouse.tables import build_name, published_batches, split
 from lakehouse.waivers import Waiver
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def judge(spark: SparkSession, changed: Mapping[str, int], granted: Sequence[Wai
     arrivals = {contract.id: profiles.arrivals(contract, booked, waiting, released) for contract in feeds}
     first_day = min(arrival.received_on for arrived in arrivals.values() for arrival in arrived)
     since = first_day - timedelta(days=profiles.DAYS_COMPARED)
-    earlier = profiles.stored(spark, list(arrivals), since)
+    earlier = profiles.stored(spark, list(arrivals), since, published_batches(spark))
 
     def judge_feed(contract: Contract) -> Judgement:
         arrived = arrivals[contract.id]
@@ -80,7 +80,7 @@ def judge_in_order(
     From the first that is held on, all wait, unjudged. Batches without a profile pass.
     """
     findings: list[Finding] = []
-    past = [p for p in earlier if p.batch_id not in measured]
+    past = list(earlier)
     passing: list[Profile] = []
     for place, batch_id in enumerate(order):
         profile = measured.get(batch_id)

@@ -111,7 +111,9 @@ def measure(spark: SparkSession, contract: Contract, build: str, batches: Sequen
     return found
 
 
-def stored(spark: SparkSession, contracts: Collection[str], since: date) -> dict[str, list[Profile]]:
+def stored(
+    spark: SparkSession, contracts: Collection[str], since: date, published: Collection[str]
+) -> dict[str, list[Profile]]:
     """Per contract the profiles of its published batches received since a day, in order of their days.
 
     Keys come with the newest batches alone, by which a delivery that is sent again is known.
@@ -125,6 +127,8 @@ def stored(spark: SparkSession, contracts: Collection[str], since: date) -> dict
         f"WHERE contract IN ({', '.join(map(repr, sorted(contracts)))}) AND received_on >= date'{since}'"
     ).collect()
     for row in sorted(rows, key=lambda r: (r["received_on"], r["batch_id"])):
+        if row["batch_id"] not in published:
+            continue
         statistics = {name: Statistic(*figures) for name, figures in row["statistics"].items()}
         place = (row["batch_id"], row["contract"], row["received_on"], row["span_days"])
         keys = (frozenset(row["keys"]), row["key_bound"], row["keyed_rows"])
@@ -133,7 +137,7 @@ def stored(spark: SparkSession, contracts: Collection[str], since: date) -> dict
 
 
 def store(spark: SparkSession, profiles: Collection[Profile]) -> None:
-    """Keeps the profiles of published batches; a repeat after a kill keeps each once."""
+    """Keeps the profiles of batches; a repeat replaces them."""
     if not profiles:
         return
     rows = [
@@ -153,7 +157,7 @@ def store(spark: SparkSession, profiles: Collection[Profile]) -> None:
     spark.createDataFrame(rows, PROFILE_SCHEMA).createOrReplaceTempView("new_profile")
     spark.sql(
         f"MERGE INTO {_table(spark)} AS old USING new_profile AS new "
-        "ON old.batch_id = new.batch_id AND old.contract = new.contract WHEN NOT MATCHED THEN INSERT *"
+        "ON old.batch_id = new.batch_id AND old.contract = new.contract WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
     )
 
 

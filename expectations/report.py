@@ -129,7 +129,7 @@ def _row(finding: Finding) -> str:
     batch = f"batch {finding.batch_id}" if finding.batch_id else ""
     detail = "; ".join(filter(None, (batch, finding.detail, waived)))
     return (
-        f"<tr{'' if finding.passed else f' class={style}'}><td>{escape(finding.rule)}<td class=\"{style}\">{word}"
+        f'<tr{"" if finding.passed else f" class={style}"}><td>{escape(finding.rule)}<td class="{style}">{word}'
         f"{numbers}<td>{escape(detail)}</tr>"
     )
 

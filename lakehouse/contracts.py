@@ -174,7 +174,7 @@ class Contract:
     fingerprint: str
     feed: Feed | None = None
     silver: Record | None = None
-    gate: GatePolicy = GatePolicy()
+    gate: GatePolicy = field(default_factory=GatePolicy)
 
     @property
     def personal_columns(self) -> tuple[Column, ...]:

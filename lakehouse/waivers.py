@@ -76,7 +76,8 @@ def add(
     layer, name = tables.split(table)
     if table != BETWEEN_TABLES and (layer not in tables.BUILT_LAYERS or not name):
         raise ConfigError(
-            f"{table!r} is no table of a layer", remedy=f"name it as the report does, for example silver.loan, or {BETWEEN_TABLES!r}"
+            f"{table!r} is no table of a layer",
+            remedy=f"name it as the report does, for example silver.loan, or {BETWEEN_TABLES!r}",
         )
     ends_on = parse_partition(until)
     if ends_on < today():

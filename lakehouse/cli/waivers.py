@@ -35,7 +35,7 @@ def list_(every: bool, as_json: bool) -> None:
     """Waivers that count today."""
     from lakehouse import engine, waivers
 
-    columns = "waiver_id table_name rule batch_id author reason ends_on withdrawn_by".split()
+    columns = ["waiver_id", "table_name", "rule", "batch_id", "author", "reason", "ends_on", "withdrawn_by"]
     with engine.session() as spark:
         found = waivers.entries(spark) if every else waivers.live(spark)
     show(columns, [[getattr(w, c) for c in columns] for w in found], as_json)

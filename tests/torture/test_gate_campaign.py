@@ -113,9 +113,7 @@ def faults_of(feed: str, seed: int) -> list[str]:
     return faults[shift % len(faults) :] + faults[: shift % len(faults)]
 
 
-def plant_round(
-    weeks: Weeks, folder: Path, number: int, planted: dict[str, str], seed: int
-) -> list[tuple[str, bool]]:
+def plant_round(weeks: Weeks, folder: Path, number: int, planted: dict[str, str], seed: int) -> list[tuple[str, bool]]:
     """One week with a fault in each feed, built and gated; afterwards its batches are rejected."""
     day = weeks.delivery(SALE, number).received_on.isoformat()
     results, landed = [], {}
