@@ -157,7 +157,8 @@ def store(spark: SparkSession, profiles: Collection[Profile]) -> None:
     spark.createDataFrame(rows, PROFILE_SCHEMA).createOrReplaceTempView("new_profile")
     spark.sql(
         f"MERGE INTO {_table(spark)} AS old USING new_profile AS new "
-        "ON old.batch_id = new.batch_id AND old.contract = new.contract WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+        "ON old.batch_id = new.batch_id AND old.contract = new.contract "
+        "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
     )
 
 
