@@ -119,8 +119,10 @@ def bounds(
     centre = median(s.value for s in values)
     scatter = MAD_TO_SD * median(abs(s.value - centre) for s in values)
     below, above = _chance(family, centre, count, values, deviations)
-    low = centre - amount - math.hypot(deviations * scatter, below)
-    high = centre + amount + math.hypot(deviations * scatter, above)
+    # How volumes scatter is chance already, at least; any other statistic of a small batch scatters more than before.
+    both = max if family == "volume" else math.hypot
+    low = centre - amount - both(deviations * scatter, below)
+    high = centre + amount + both(deviations * scatter, above)
     ordered = sorted(reach)
     second_low, second_high = (ordered[1], ordered[-2]) if len(ordered) > 1 else (centre, centre)
     return min(low, second_low - amount), max(high, second_high + amount)
@@ -175,7 +177,7 @@ def _chance(
     """How far down and up chance alone may carry a statistic of so many rows."""
     rows = max(count, 1)
     if family == "volume":
-        far = deviations * DECADES_OF_COUNT / math.sqrt(max(10**centre, 1))
+        far = deviations * DECADES_OF_COUNT / math.sqrt(max(median(s.count for s in values), 1))
         return far, far
     if family in ("location", "age"):
         far = deviations * QUANTILE_NOISE * median(s.spread for s in values) / math.sqrt(rows)

@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import random
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -25,6 +26,7 @@ DAY_CELL, FIRM_CELL, NUMBER_CELL = {SALE: 2, PURCHASE: 2, LOAN: 2}, {SALE: 0, PU
 AMOUNTS = {SALE: (4, 5, 6), PURCHASE: (4, 5, 6), LOAN: (4,)}
 STATUS, DUE = 7, 3
 WEEK = timedelta(days=7)
+EARLIER_WEEKS = 4
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,12 @@ class Weeks:
 
     def __init__(self, folder: Path, start: date) -> None:
         self.folder, self.start = folder, start
-        self.rows = {
-            SALE: _read(folder.glob("output_invoices*")),
-            PURCHASE: _read(folder.glob("input_invoices*")),
-            LOAN: _read(folder.glob("loan_ledger*")),
-        }
+        self.rows: dict[str, list[Row]] = {}
+        self.days: dict[str, list[date]] = {}
+        for feed, file in FILES.items():
+            rows = _read(folder.glob(f"{file.removesuffix('.csv')}*"))
+            dated = sorted(((_day(row[DAY_CELL[feed]]), n) for n, row in enumerate(rows)))
+            self.rows[feed], self.days[feed] = [rows[n] for _, n in dated], [day for day, _ in dated]
 
     def write_first(self, out: Path) -> Path:
         """The drop of the start day: all that happened before it, and every firm."""
@@ -60,13 +63,13 @@ class Weeks:
     def delivery(self, feed: str, number: int) -> Delivery:
         """The delivery of week `number`, from 1 on."""
         day = self.start + number * WEEK
-        earlier = [self.between(feed, day - (n + 2) * WEEK, day - (n + 1) * WEEK) for n in range(number)]
+        earlier = [self.between(feed, day - (n + 2) * WEEK, day - (n + 1) * WEEK) for n in range(EARLIER_WEEKS)]
         return Delivery(feed, day, self.between(feed, day - WEEK, day), earlier)
 
     def between(self, feed: str, since: date, until: date) -> list[Row]:
         """The feed's rows of the days from `since` to before `until`, as they were known then."""
-        cell = DAY_CELL[feed]
-        found = [row for row in self.rows[feed] if since <= _day(row[cell]) < until]
+        days = self.days[feed]
+        found = self.rows[feed][bisect_left(days, since) : bisect_left(days, until)]
         return [_as_known(row, until) for row in found] if feed == LOAN else found
 
 

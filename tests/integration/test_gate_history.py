@@ -52,7 +52,7 @@ BROKEN = {
 @pytest.fixture(scope="module")
 def weeks(tmp_path_factory: pytest.TempPathFactory) -> Weeks:
     folder = tmp_path_factory.mktemp("weekly") / "source"
-    generate("--out", str(folder), "--firms", "300", "--years", "1", "--seed", "3", "--end", "2023-01-01")
+    generate("--out", str(folder), "--firms", "600", "--years", "1", "--seed", "3", "--end", "2023-01-01")
     return Weeks(folder, START)
 
 
