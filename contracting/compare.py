@@ -156,6 +156,8 @@ def _table(old: Contract, new: Contract) -> Iterator[Change]:
         yield Change(
             None, f"tolerates {new.max_quarantined_ratio:.1%} of bad rows, not {old.max_quarantined_ratio:.1%}", False
         )
+    if old.gate != new.gate:
+        yield Change(None, "what the gate compares with earlier batches changes", False)
 
 
 def _feed(old: Contract, new: Contract) -> Iterator[Change]:
