@@ -11,7 +11,7 @@ import csv
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,36 +74,42 @@ def release(contract_id: str, partition: str, by: str, why: str, reason: str | N
         return {"rows": len(rows), "file": str(path)}
 
 
-def reject_batch(batch_id: str, by: str, why: str) -> dict[str, Any]:
-    """Closes a landed batch that must never be published: every row counts as quarantined, bytes stay."""
-    batch = next((b for b in landing.landed() if b.batch_id == batch_id), None)
-    if batch is None:
-        raise ConfigError(f"no landed batch {batch_id!r}", remedy="`vinelake batch list` shows them")
-    with engine.session("bronze") as spark, ledger.run(spark, "reject_batch", batch.received_on.isoformat()) as run:
-        if batch_id in tables.published_batches(spark):
+def reject_batches(batch_ids: Collection[str], by: str, why: str) -> dict[str, Any]:
+    """Closes landed batches that must never be published: every row counts as quarantined, bytes stay."""
+    landed = {b.batch_id: b for b in landing.landed()}
+    if missing := sorted(set(batch_ids) - set(landed)):
+        raise ConfigError(f"no landed batch {missing[0]!r}", remedy="`vinelake batch list` shows them")
+    batches = [landed[batch_id] for batch_id in dict.fromkeys(batch_ids)]
+    day = max(batch.received_on for batch in batches).isoformat()
+    with engine.session("bronze") as spark, ledger.run(spark, "reject_batch", day) as run:
+        if published := sorted(set(batch_ids) & tables.published_batches(spark)):
             raise ConfigError(
-                f"batch {batch_id} is published already", remedy="correct it by a later drop; history is kept"
+                f"batch {published[0]} is published already", remedy="correct it by a later drop; history is kept"
             )
-        rows = sum(f.data_lines for f in batch.files)
-        account = ledger.BatchAccount(
-            batch_id=batch_id,
-            contract=batch.contract,
-            partition=batch.received_on.isoformat(),
-            manifest_hash=batch.manifest_hash,
-            files=len(batch.files),
-            bytes=batch.bytes,
-            rows_in=rows,
-            rows_accepted=0,
-            rows_quarantined=rows,
-            rows_duplicate=0,
-            reasons={REJECTED: rows},
-            profile={},
-        )
-        ledger.record_batches(spark, [account], run.run_id)
-        for table in (f"bronze.{batch.contract}", bronze.QUARANTINE):
-            tables.begin_build(spark, table)  # rows of it that were built, but held back, go
-        run.details.update(batch=batch_id, by=by, why=why)
-        return {"batch": batch_id, "rows": rows}
+        accounts = [_rejected(batch) for batch in batches]
+        ledger.record_batches(spark, accounts, run.run_id)
+        for table in sorted({f"bronze.{batch.contract}" for batch in batches} | {bronze.QUARANTINE}):
+            tables.begin_build(spark, table)  # rows of them that were built, but held back, go
+        run.details.update(batches=list(batch_ids), by=by, why=why)
+        return {"batches": list(batch_ids), "rows": sum(account.rows_in for account in accounts)}
+
+
+def _rejected(batch: landing.Batch) -> ledger.BatchAccount:
+    rows = sum(f.data_lines for f in batch.files)
+    return ledger.BatchAccount(
+        batch_id=batch.batch_id,
+        contract=batch.contract,
+        partition=batch.received_on.isoformat(),
+        manifest_hash=batch.manifest_hash,
+        files=len(batch.files),
+        bytes=batch.bytes,
+        rows_in=rows,
+        rows_accepted=0,
+        rows_quarantined=rows,
+        rows_duplicate=0,
+        reasons={REJECTED: rows},
+        profile={},
+    )
 
 
 def _land_again(contract: Contract, received_on: date, rows: Iterable[Any]) -> Path:

@@ -66,14 +66,14 @@ def list_(as_json: bool) -> None:
 
 
 @batch.command()
-@click.argument("batch_id")
+@click.argument("batch_ids", nargs=-1, required=True)
 @click.option("--why", required=True, help="The reason, kept in the run ledger.")
-def reject(batch_id: str, why: str) -> None:
-    """Close a landed batch that must never be published; its bytes stay in landing."""
+def reject(batch_ids: tuple[str, ...], why: str) -> None:
+    """Close landed batches that must never be published; their bytes stay in landing."""
     from spark_jobs import quarantine as job
 
-    done = job.reject_batch(batch_id, get_settings().author, why)
-    click.echo(f"batch {done['batch']} rejected: {done['rows']:,} rows counted as quarantined")
+    done = job.reject_batches(batch_ids, get_settings().author, why)
+    click.echo(f"batch {', '.join(done['batches'])} rejected: {done['rows']:,} rows counted as quarantined")
 
 
 @click.group()

@@ -175,11 +175,11 @@ def test_drops_that_correct_repeat_add_and_take_back(lakehouse: Settings) -> Non
         assert tables.content_hash(tables.read(spark, SALES)) == trusted
         assert [b.contract for b in bronze.pending(spark)] == ["bank__applicant", "gov_tax__sale_invoice"]
         assert ledger.runs(spark).where("state = 'failed' AND job = 'bronze'").count() == 1
-    assert quarantine.reject_batch(batch, "ann", "the sender tried it out")["rows"] == 11
+    assert quarantine.reject_batches([batch], "ann", "the sender tried it out")["rows"] == 11
     with pytest.raises(ConfigError, match="no landed batch"):
-        quarantine.reject_batch("nothing", "ann", "")
+        quarantine.reject_batches(["nothing"], "ann", "")
     with pytest.raises(ConfigError, match="published already"):
-        quarantine.reject_batch(landing.landed()[0].batch_id, "ann", "")
+        quarantine.reject_batches([landing.landed()[0].batch_id], "ann", "")
 
     drop("2020-07-01", sales=[*base, both, invoice(number=60, day="2020/6/1")])
     ingest("2020-07-01")

@@ -142,8 +142,8 @@ def plant_round(weeks: Weeks, folder: Path, number: int, planted: dict[str, str]
     for feed, batch in landed.items():
         was_held = batch not in readable and rows[feed] == 0
         results.append((f"{planted[feed]} in {feed}", was_held))
-        if was_held:
-            quarantine.reject_batch(batch, "campaign", planted[feed])
+    if held := [batch for batch in landed.values() if batch not in readable]:
+        quarantine.reject_batches(held, "campaign", f"planted in week {number}")
     return results
 
 
