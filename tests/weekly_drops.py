@@ -40,22 +40,32 @@ class Delivery:
 
 
 class Weeks:
-    """A source's history by the week: `first` has all that lies before `start`, then each Monday brings seven days."""
+    """A source's history by the week: `first` has all that lies before `start`, then each Monday brings seven days.
+
+    The register comes once, on the start day: firms that were registered later are left out throughout.
+    """
 
     def __init__(self, folder: Path, start: date) -> None:
         self.folder, self.start = folder, start
         self.rows: dict[str, list[Row]] = {}
         self.days: dict[str, list[date]] = {}
+        self.register = _registered_by(folder / "business_registry.csv", start)
+        firms = {row["enterprise_id"] for row in self.register}
         for feed, file in FILES.items():
             rows = _read(folder.glob(f"{file.removesuffix('.csv')}*"))
-            dated = sorted(((_day(row[DAY_CELL[feed]]), n) for n, row in enumerate(rows)))
+            mine = [(n, row) for n, row in enumerate(rows) if row[FIRM_CELL[feed]] in firms]
+            dated = sorted((_day(row[DAY_CELL[feed]]), n) for n, row in mine)
             self.rows[feed], self.days[feed] = [rows[n] for _, n in dated], [day for day, _ in dated]
 
     def write_first(self, out: Path) -> Path:
         """The drop of the start day: all that happened before it, and every firm."""
         out.mkdir(parents=True)
-        for name in ("business_registry.csv", "enterprises_with_credit_record.csv"):
-            (out / name).write_bytes((self.folder / name).read_bytes())
+        credit = "enterprises_with_credit_record.csv"
+        (out / credit).write_bytes((self.folder / credit).read_bytes())
+        with (out / "business_registry.csv").open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, self.register[0])
+            writer.writeheader()
+            writer.writerows(self.register)
         for feed in FILES:
             _write(out, feed, HEADS[feed], self.between(feed, date(2000, 1, 1), self.start))
         return out
@@ -208,6 +218,12 @@ FAULTS: Mapping[str, Callable[[Delivery, random.Random], list[Row] | tuple[Row, 
     "unit: fen": _in_fen,
 }
 OF_INVOICES = {"schema: unknown codes", "distribution: all void", "distribution: signs turned"}
+
+
+def _registered_by(path: Path, day: date) -> list[dict[str, str]]:
+    """The register's entries of before a day."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return [row for row in csv.DictReader(stream) if _day(row["registered_on"]) < day]
 
 
 def _read(paths: Iterable[Path]) -> list[Row]:

@@ -158,7 +158,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A git repository with contracts of its own, committed."""
     folder = tmp_path / "contracts"
     folder.mkdir()
-    for name in (RETURN, "customs__declaration"):
+    for name in (RETURN, "tax_returns__taxpayer", "customs__declaration"):
         (folder / f"{name}.yaml").write_text((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     for words in (
         ["init", "-q"],
