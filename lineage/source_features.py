@@ -8,6 +8,7 @@ from pathlib import Path
 
 import sqlglot
 
+from lakehouse import known
 from lineage.queries import evaluate_query
 from lineage.values import Relation, table
 from spark_jobs.source_features import catalogue, identity, job, statement
@@ -24,7 +25,8 @@ def followed(project: Path, tables: Mapping[str, Relation], invoices: Relation |
     families = catalogue.load(project / "dbt_project" / "source_features")
     if not families or invoices is None:
         return None
-    there = {name: name for name in job.tables_read(families) if name in tables}
+    # A contract that was taken away leaves no keys to read its table's versions by.
+    there = {name: name for name in job.tables_read(families) if name in tables and known.record_keys(name)}
 
     made: dict[str, Relation] = {}
 
@@ -35,8 +37,8 @@ def followed(project: Path, tables: Mapping[str, Relation], invoices: Relation |
             return evaluate_query(_parsed(identity.statement(ASKED, there)), relation_of)
         if wanted == statement.INVOICES:
             return table(wanted, invoices.columns)
-        known = tables.get(wanted)
-        return table(wanted, known.columns) if known else Relation({}, frozenset(), wanted)
+        held = tables.get(wanted)
+        return table(wanted, held.columns) if held else Relation({}, frozenset(), wanted)
 
     since = dict.fromkeys(there, "2000-01-01 00:00:00")
     place = statement.Place(there, since, job.SUBJECTS, statement.INVOICES)
