@@ -66,7 +66,9 @@ def attempt(day: date) -> VinelakeError | None:
             step(day.isoformat())
         except GateFailed as error:
             errors.append(error)
-    return errors[0] if len(errors) < 2 else GateFailed("\n".join(error.what for error in errors))
+    if len(errors) > 1:
+        return GateFailed("\n".join(error.what for error in errors))
+    return errors[0] if errors else None
 
 
 def state() -> tuple[tables.Manifest, list[str]]:
