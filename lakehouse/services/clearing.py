@@ -29,7 +29,7 @@ def clear() -> bool:
     keep = all(row["state"] == "up" for row in stack.status())
     if not keep:
         stack.down()
-    with stack.lock(), _schedule_held() if keep else contextlib.nullcontext():
+    with stack.lock(), _tasks_held() if keep else contextlib.nullcontext():
         source_world.stop_systems()
         if keep:
             _clear_tables()
@@ -40,18 +40,15 @@ def clear() -> bool:
 
 
 @contextlib.contextmanager
-def _schedule_held() -> Iterator[None]:
-    """Keeps the schedule from starting a run meanwhile, which would write into what is being removed."""
-    api = airflow.client()
-    on_schedule = [dag["dag_id"] for dag in api.dags() if not dag["is_paused"]]
+def _tasks_held() -> Iterator[None]:
+    """Lets no task start meanwhile: of a run on schedule it would write into what is being removed."""
     try:
-        for dag_id in on_schedule:
-            api.pause(dag_id)
+        for name, (_, description) in airflow.POOLS.items():
+            airflow.client().set_pool(name, 0, description)
         _refuse_while_running()
         yield
     finally:
-        for dag_id in on_schedule:
-            api.unpause(dag_id)
+        airflow.ensure_pools()
 
 
 def _refuse_while_running() -> None:
