@@ -131,7 +131,7 @@ def test_clearing_removes_all_data_and_keeps_the_services(home):
             tables.ensure_schemas(spark)
             assert tables.current_manifest(spark).versions == {}
         assert [e.name for e in MlflowClient(get_settings().mlflow_uri).search_experiments()] == ["Default"]
-        # The schedule may start a run meanwhile, and one of a moment just past has the name of the one that was removed.
+        # The schedule may start a run meanwhile; one of a moment just past has the name of the one that was removed.
         removed = {run_id for run_id in known if run_id.startswith("manual__")}
         assert removed and not removed & {run["dag_run_id"] for run in api.runs()}
         assert not get_settings().landing_dir.exists()
