@@ -99,9 +99,12 @@ def _waived(findings: Sequence[Finding], granted: Sequence[waivers.Waiver]) -> l
 def _held(judged: holding.Judgement, broken: Sequence[Finding], where: str, published: dict[str, Any]) -> GateFailed:
     """The error that tells of held batches: which rules they break, how many wait behind them, what can be done."""
     later = len(judged.held) - len(judged.broken)
-    what = f"{len(judged.broken)} batches stray from those before them: " + "; ".join(
-        f"{f.table}, batch {f.batch_id}: {f.rule}, {f.detail}" for f in broken[:5]
-    )
+    told = []
+    for batch_id in judged.broken[:5]:
+        first, *others = [f for f in broken if f.batch_id == batch_id]
+        also = f"; also {', '.join(f.rule for f in others)}" if others else ""
+        told.append(f"{first.table}, batch {batch_id}: {first.rule}, {first.detail}{also}")
+    what = f"{len(judged.broken)} batches stray from those before them: {'. '.join(told)}"
     what += f"; {later} later batches of the same feeds wait behind them" if later else ""
     first = broken[0]
     remedy = (
