@@ -6,6 +6,7 @@ One history of clean batches for three feeds is built once; the faults come roun
 from __future__ import annotations
 
 import json
+import os
 import re
 from datetime import date
 from pathlib import Path
@@ -22,7 +23,10 @@ from spark_jobs import bronze, landing, quarantine
 from tests.integration.conftest import generate
 from tests.weekly_drops import FILES, LOAN, PURCHASE, SALE, Weeks, write_bad, write_week
 
-pytestmark = pytest.mark.engine
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(not os.environ.get("VINELAKE_TORTURE"), reason="long: run `make torture`"),
+]
 START = date(2022, 9, 5)
 CLEAN_WEEKS = 12
 REFUSED_AT_LANDING = ["schema: a column is missing", "schema: a column is renamed"]
@@ -67,7 +71,7 @@ def attempt(day: date) -> VinelakeError | None:
         except GateFailed as error:
             errors.append(error)
     if len(errors) > 1:
-        return GateFailed("\n".join(error.what for error in errors))
+        return GateFailed("\n".join(e.what for e in errors), "; ".join(str(e.where) for e in errors))
     return errors[0] if errors else None
 
 
