@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from tests import silver_world
-from tests.integration.test_source_features import DATES, World, world
+from tests.integration.test_source_features_engine import DATES, World, world
 
 __all__ = ["world"]
 pytestmark = [
