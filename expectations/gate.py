@@ -191,19 +191,13 @@ def _record(spark: SparkSession, run_id: str, layer: str, partition: str, findin
     """One row for the look, and one for every rule that was broken: blocking, as a warning, or by somebody's word."""
     failed, now = sum(f.holds_back for f in findings), utc_now()
     row = (run_id, layer, partition, failed == 0, len(findings), failed, page, now)
-    _append(spark, "gate", GATE_SCHEMA, [row])
+    tables.append_control(spark, "gate", GATE_SCHEMA, [row])
     broken = [
         (run_id, layer, partition, f.table, f.rule, f.batch_id, f.outcome, f.detail, f.waived, now)
         for f in findings
         if not f.passed
     ]
-    _append(spark, "gate_finding", FINDING_SCHEMA, broken)
-
-
-def _append(spark: SparkSession, ledger_table: str, schema: str, rows: list[tuple]) -> None:
-    if rows:
-        name = tables.ensure_control_table(spark, ledger_table, schema)
-        spark.createDataFrame(rows, schema).write.format("delta").mode("append").saveAsTable(name)
+    tables.append_control(spark, "gate_finding", FINDING_SCHEMA, broken)
 
 
 class _Validator:

@@ -56,10 +56,9 @@ def without(spark: SparkSession, changed: Mapping[str, int], held: Collection[st
     return found
 
 
-def slices(spark: SparkSession, changed: Mapping[str, int]) -> dict[str, str]:
-    """Per table that grew by whole batches only, the condition that its new rows meet."""
+def _slices(spark: SparkSession, changed: Mapping[str, int], waiting: Sequence[Any]) -> dict[str, str]:
+    """Per table that grew by whole batches only (of those `waiting`), the condition that its new rows meet."""
     published = tables.current_manifest(spark).versions
-    waiting = ledger.unpublished(spark)
     found = {}
     for table, version in changed.items():
         mine = {r["batch_id"] for r in waiting if table in (QUARANTINE, f"bronze.{r['contract']}")}
@@ -81,8 +80,9 @@ def check(
     rows_held = "rows_quarantined - coalesce(reasons['batch_rejected'], 0)"
     booked = ledger.batches(spark).selectExpr("*", f"{rows_held} AS rows_held").collect()
     booked = [row for row in booked if row["batch_id"] not in held]
-    waiting = {row["batch_id"] for row in ledger.unpublished(spark)}
-    limits = slices(spark, changed)
+    unpublished = ledger.unpublished(spark)
+    waiting = {row["batch_id"] for row in unpublished}
+    limits = _slices(spark, changed, unpublished)
 
     def check_table(table: str) -> list[Finding]:
         mine = [r for r in booked if table in (QUARANTINE, f"bronze.{r['contract']}")]

@@ -92,6 +92,11 @@ def judge(profile: Profile, earlier: Sequence[Profile], policy: GatePolicy) -> l
     return [stray for _, stray in worst.values()]
 
 
+def rule_of(name: str) -> str:
+    """The rule that a statistic belongs to: its family, and its column where it has one."""
+    return ":".join(name.split(":")[:2])
+
+
 def comparable(profile: Profile, earlier: Sequence[Profile]) -> int:
     """With how many earlier batches a batch can be compared: those that cover about as many days."""
     return sum(_rhythm(p) == _rhythm(profile) for p in earlier) if _rhythm(profile) is not None else 0
@@ -150,9 +155,8 @@ def _judge_one(
         low, high = bounds(family, statistic.count, values, reach, amount, DEVIATIONS[severity])
         beyond = max(statistic.value - high, 0.0 if family in UPWARD else low - statistic.value)
         if beyond > 0:
-            rule = ":".join(name.split(":")[:2])
             told = [_told(family, value, profile) for value in (low, high, statistic.value)]
-            stray = Stray(rule, severity, *told, _unit(family), len(reached))
+            stray = Stray(rule_of(name), severity, *told, _unit(family), len(reached))
             return beyond / (high - low), stray
     return None
 

@@ -107,7 +107,7 @@ def _findings(
         detail = f"{alike} earlier batches cover as many days, {policy.minimum_history} are needed"
         return [Finding(table, "history: too short to hold anything back", True, rows, None, detail, batch_id=batch)]
     strays = history.judge(profile, past, policy)
-    kept = len({":".join(name.split(":")[:2]) for name in profile.statistics}) - len(strays)
+    kept = len({history.rule_of(name) for name in profile.statistics}) - len(strays)
     detail = f"{kept} rules kept, by {alike} earlier batches"
     found = [Finding(table, "history: as before", True, rows, None, detail, batch_id=batch)]
     for stray in strays:

@@ -92,6 +92,13 @@ def ensure_control_table(spark: SparkSession, name: str, columns: str) -> str:
     return full
 
 
+def append_control(spark: SparkSession, name: str, columns: str, rows: Sequence[tuple]) -> None:
+    """Adds rows to a ledger table of schema `control` in one commit; nothing for none."""
+    if rows:
+        full = ensure_control_table(spark, name, columns)
+        spark.createDataFrame(rows, columns).write.format("delta").mode("append").saveAsTable(full)
+
+
 def _add_missing_columns(spark: SparkSession, full: str, columns: str) -> None:
     """Gives a ledger table of an earlier release the columns that came since; its rows hold null there."""
     held = set(spark.table(full).columns)

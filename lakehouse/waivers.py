@@ -85,8 +85,8 @@ def add(
             f"the waiver would have ended on {ends_on}", where=f"today is {today()}", remedy="give a day to come"
         )
     entry = Waiver(uuid.uuid4().hex[:12], table, rule, batch_id, author, reason.strip(), ends_on, utc_now())
-    row = spark.createDataFrame([astuple(entry)], WAIVER_SCHEMA)
-    row.write.format("delta").mode("append").saveAsTable(_table(spark))
+    tables.ensure_schemas(spark)
+    tables.append_control(spark, "waiver", WAIVER_SCHEMA, [astuple(entry)])
     return entry
 
 

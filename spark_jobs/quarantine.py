@@ -68,8 +68,7 @@ def release(contract_id: str, partition: str, by: str, why: str, reason: str | N
         noted = [
             (r["batch_id"], r["source_file"], r["row_number"], contract_id, partition, by, why, utc_now()) for r in rows
         ]
-        name = tables.ensure_control_table(spark, "release", RELEASE_SCHEMA)
-        spark.createDataFrame(noted, RELEASE_SCHEMA).write.format("delta").mode("append").saveAsTable(name)
+        tables.append_control(spark, "release", RELEASE_SCHEMA, noted)
         run.details.update(rows=len(rows), file=str(path))
         return {"rows": len(rows), "file": str(path)}
 

@@ -120,9 +120,7 @@ def record(spark: SparkSession, run_id: str, made: Iterable[Made]) -> None:
     """Notes in one commit which versions were made from what."""
     now = utc_now()
     rows = [(m.table, m.version, dict(m.inputs.versions), m.inputs.definition, run_id, now) for m in made]
-    if rows:
-        frame = spark.createDataFrame(rows, BUILD_SCHEMA)
-        frame.write.format("delta").mode("append").saveAsTable(_control(spark))
+    tables.append_control(spark, "build", BUILD_SCHEMA, rows)
 
 
 def head(spark: SparkSession, table: str) -> int | None:

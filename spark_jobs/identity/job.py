@@ -144,8 +144,8 @@ def _timed(table: pa.Table, zone: str | None) -> pa.Table:
 
 
 def _record(spark: SparkSession, digest: str, versions: Mapping[str, int]) -> None:
-    row = [(digest, dict(versions), datetime.now(UTC))]
-    spark.createDataFrame(row, BUILD_SCHEMA).write.format("delta").mode("append").saveAsTable(_control(spark))
+    row = (digest, dict(versions), datetime.now(UTC))
+    tables.append_control(spark, "identity_build", BUILD_SCHEMA, [row])
 
 
 def _control(spark: SparkSession) -> str:
