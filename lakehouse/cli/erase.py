@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import IO, Any
 
 import click
@@ -17,28 +18,33 @@ values_option = click.option(
 )
 
 
+def request_options(command: Callable) -> Callable:
+    """The options of an erasure: whose, for real or not, why and on what ground."""
+    for option in (
+        json_option,
+        click.option("--ground", default="", help="The legal ground, for example `PIPL art. 47 (1)`."),
+        click.option("--reason", default="", help="Why; kept in certificate and access log. Never name the subject."),
+        click.option("--confirm", is_flag=True, help="Erase; without it, only what would go is shown."),
+        values_option,
+    ):
+        command = option(command)
+    return command
+
+
 @click.group()
 def erase() -> None:
     """Remove personal data on request. Identifiers are read from a file or standard input: command lines are seen."""
 
 
 @erase.command("person")
-@values_option
-@click.option("--confirm", is_flag=True, help="Erase; without it, only what would go is shown.")
-@click.option("--reason", default="", help="Why; kept in certificate and access log. Never name the person.")
-@click.option("--ground", default="", help="The legal ground, for example `PIPL art. 47 (1)`.")
-@json_option
+@request_options
 def person(values: IO[str], confirm: bool, reason: str, ground: str, as_json: bool) -> None:
     """Erase a natural person, by the numbers that identify the person in contracts (`dataSubject`)."""
     _erase("person", values, confirm, reason, ground, as_json)
 
 
 @erase.command("enterprise")
-@values_option
-@click.option("--confirm", is_flag=True, help="Erase; without it, only what would go is shown.")
-@click.option("--reason", default="", help="Why; kept in certificate and access log.")
-@click.option("--ground", default="", help="The legal ground.")
-@json_option
+@request_options
 def enterprise(values: IO[str], confirm: bool, reason: str, ground: str, as_json: bool) -> None:
     """Erase what is sealed under an enterprise: contacts, consents' tokens. Its public number and trade stay."""
     _erase("enterprise", values, confirm, reason, ground, as_json)

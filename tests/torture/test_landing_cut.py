@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from lakehouse import engine, tables
-from lakehouse.settings import get_settings
 from spark_jobs import features
 from spark_jobs.source_features import job, leakage
 from tests import landing_cut
@@ -22,17 +20,6 @@ pytestmark = [
     pytest.mark.engine,
     pytest.mark.skipif(not os.environ.get("VINELAKE_TORTURE"), reason="a long campaign: `make torture`"),
 ]
-
-
-@pytest.fixture
-def lakehouse_of(running_engine: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    def use(name: str) -> None:
-        monkeypatch.setenv("VINELAKE_ENVIRONMENT", name)
-        get_settings.cache_clear()
-
-    yield use
-    monkeypatch.undo()
-    get_settings.cache_clear()
 
 
 def gold_at(as_of: date) -> dict[str, list[tuple]]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from lakehouse import engine, known, tables
-from lakehouse.settings import get_settings
 from spark_jobs.source_features import catalogue, job
 from tests import landing_cut
 from tests.landing_cut import RECEIVED
@@ -24,19 +22,6 @@ pytestmark = [
 CHANCE = random.Random(5)
 WITHIN = [(RECEIVED[0], RECEIVED[1]), (RECEIVED[1], RECEIVED[2])]
 DATES = [first + timedelta(days=CHANCE.randrange((last - first).days)) for first, last in WITHIN]
-
-
-@pytest.fixture
-def lakehouse_of(running_engine: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Switches to a lakehouse of the given name."""
-
-    def use(name: str) -> None:
-        monkeypatch.setenv("VINELAKE_ENVIRONMENT", name)
-        get_settings.cache_clear()
-
-    yield use
-    monkeypatch.undo()
-    get_settings.cache_clear()
 
 
 def rows_at(as_of: date) -> list[tuple]:
