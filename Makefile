@@ -25,7 +25,7 @@ demo: setup ## the whole job; SOURCE=economy on a simulated economy (FIRMS=n YEA
 	@$(BIN)/vinelake demo run $(if $(INVOICES),--invoices "$(INVOICES)",$(if $(filter built-in,$(SOURCE)),--built-in)) \
 		$(if $(AS_OF),--as-of "$(AS_OF)") $(if $(FIRMS),--firms $(FIRMS)) $(if $(YEARS),--years $(YEARS))
 
-test: setup ## run all tests, in two processes: those that need the engine, and the rest
+test: setup ## run all tests, in two processes: most of those that need the engine, and the rest
 	@$(BIN)/python -m pytest -n 2 --dist loadscope
 
 check: setup ## style, import rules and the fast tests (under three minutes)

@@ -254,6 +254,9 @@ def _server_conf(settings: Settings) -> dict[str, str]:
         "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
         "spark.default.parallelism": str(settings.engine_cores),
         "spark.databricks.delta.snapshotPartitions": "2",
+        # Outside UTC, Delta otherwise reads back the whole log after every commit; only timestamps that a table is
+        # partitioned by depend on the zone, and no table here is.
+        "spark.databricks.delta.allFilesInCrc.verificationMode.forceOnNonUTC.enabled": "false",
         "spark.databricks.delta.retentionDurationCheck.enabled": "true",
         "spark.databricks.delta.vacuum.logging.enabled": "false",
         "spark.databricks.delta.properties.defaults.deletedFileRetentionDuration": retention,
@@ -264,6 +267,7 @@ def _server_conf(settings: Settings) -> dict[str, str]:
         "spark.sql.maxPlanStringLength": "8192",
         "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
         **session_conf(settings.timezone),
+        **settings.engine_conf,
     }
 
 

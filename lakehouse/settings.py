@@ -19,7 +19,8 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 class Settings(BaseSettings):
     """One lakehouse: where it lives, how its engine and services are reached, who acts in it.
 
-    Paths are absolute; ports are on loopback; memory as the JVM writes it (`3g`).
+    Paths are absolute; ports are on loopback; memory as the JVM writes it (`3g`); `engine_conf` holds further settings
+    of Spark as JSON, which win over those made here.
     """
 
     model_config = SettingsConfigDict(env_prefix="VINELAKE_", extra="ignore", populate_by_name=True)
@@ -34,6 +35,7 @@ class Settings(BaseSettings):
     engine_memory: str = "3g"
     engine_cores: int = 2
     engine_java_options: str = ""
+    engine_conf: dict[str, str] = {}
     shuffle_partitions: int = 4
 
     postgres_port: int = 15432

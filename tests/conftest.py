@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,18 @@ import pytest
 from lakehouse.settings import PROJECT_DIR, Settings, get_settings
 
 REAL_INVOICES = PROJECT_DIR.parent / "shared" / "data" / "cumcm_2020_c"
+# Tests have many tables of few rows: what pays for large ones (generated code, plans that adapt, several tasks a stage)
+# takes a third of the processor time here. The services' tests and the demo run with the product's own settings.
+SMALL_DATA = {
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.default.parallelism": "1",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    # Logs of lakehouses that earlier tests left are forgotten.
+    "spark.databricks.delta.delta.log.cacheRetentionMinutes": "5",
+}
 _numbers = itertools.count(1)
 
 
@@ -24,13 +37,19 @@ def free_port() -> int:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Shares out whole files, and all files marked `engine` as one: they share one engine and what was built on it."""
+    """Shares out whole files, and all files marked `engine` as one: they share one engine and what was built on it.
+
+    Files that are marked `apart` too use nothing of that: they share an engine of the process that is free sooner.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByEngineAndFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.split("::")[0]
-            return "engine" if "mark.engine" in (PROJECT_DIR / path).read_text(encoding="utf-8") else path
+            text = (PROJECT_DIR / path).read_text(encoding="utf-8")
+            if "mark.engine" in text:
+                return "engine apart" if "mark.apart" in text else "engine"
+            return path
 
     return ByEngineAndFile(config, log)
 
@@ -47,7 +66,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     patch = pytest.MonkeyPatch()
     patch.setenv("VINELAKE_VAR_DIR", str(folder))
     patch.setenv("VINELAKE_ENGINE_PORT", str(free_port()))
-    patch.setenv("VINELAKE_ENGINE_MEMORY", "2g")
+    patch.setenv("VINELAKE_ENGINE_CONF", json.dumps(SMALL_DATA))
     get_settings.cache_clear()
     yield folder
     patch.undo()

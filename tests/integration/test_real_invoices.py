@@ -16,7 +16,7 @@ from tests.conftest import free_port
 from tests.integration.conftest import run_main_job
 from tests.oracle import features_oracle, raw_counts
 
-pytestmark = [pytest.mark.engine, pytest.mark.real]
+pytestmark = [pytest.mark.engine, pytest.mark.apart, pytest.mark.real]
 RECEIVED = "2020-03-01"
 CUTS = ["2019-01-01", "2019-07-01", "2020-01-01", RECEIVED]
 

@@ -37,6 +37,7 @@ def home(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VINELAKE_VAR_DIR", str(folder))
         patch.setenv("VINELAKE_ENGINE_MEMORY", "1g")
+        patch.delenv("VINELAKE_ENGINE_CONF", raising=False)
         for name, port in zip(("ENGINE", "POSTGRES", "MLFLOW", "AIRFLOW"), ports, strict=True):
             patch.setenv(f"VINELAKE_{name}_PORT", str(port))
         get_settings.cache_clear()

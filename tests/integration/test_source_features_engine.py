@@ -18,7 +18,7 @@ from spark_jobs.source_features import catalogue, identity, job, leakage
 from tests import silver_world
 from tests.oracle.source_features_oracle import COVERED, Oracle, features
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.apart]
 
 SEED = 20
 CHANCE = random.Random(SEED)
