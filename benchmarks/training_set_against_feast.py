@@ -129,7 +129,7 @@ def main() -> None:
         words = [str(given.feast_python), "-W", "ignore", "-c", textwrap.dedent(FEAST), str(room), kind]
         done = subprocess.run([*words, str(given.features)], capture_output=True, text=True)
         if done.returncode:
-            print(f"| Feast, {kind} | failed | | {done.stderr.strip().splitlines()[-1][:150]} |")
+            print(f"| Feast, {kind} | failed | | {done.returncode}: {done.stderr.strip()[-300:]} |")
             continue
         peer = json.loads(done.stdout.splitlines()[-1])
         same = peer["rows"] == rows and abs(peer["sum"] - total) < 1e-6 * max(1.0, abs(total))
