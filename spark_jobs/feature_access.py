@@ -9,10 +9,13 @@ In SQL the same is a join of `gold.enterprise_features` and `gold.enterprise_sou
 
 from __future__ import annotations
 
+import bisect
 import difflib
 from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from lakehouse import engine, tables
 from lakehouse.errors import ConfigError
@@ -21,10 +24,11 @@ from spark_jobs import features
 from spark_jobs.source_features import job
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
+TABLES = (features.TABLE, job.TABLE)
 KEYS = ("as_of", "enterprise_id")
+AT_MOST_DAYS = 31
 
 
 def read(spark: SparkSession, as_of: str, ids: Sequence[str] = (), names: Sequence[str] = ()) -> DataFrame:
@@ -35,19 +39,44 @@ def read(spark: SparkSession, as_of: str, ids: Sequence[str] = (), names: Sequen
     """
     day = parse_partition(as_of)
     _need(spark)
-    held = [table for table in (features.TABLE, job.TABLE) if tables.is_published(spark, table)]
-    places = {name: table for table in reversed(held) for name in tables.read(spark, table).columns}
+    places = _places(spark)
     wanted = list(dict.fromkeys(names)) or [name for name in places if name not in KEYS]
     _known(wanted, places)
     rows = tables.read(spark, features.TABLE).where(f"as_of = date'{day}'")
-    for table in held[1:]:
-        beside = tables.read(spark, table).where(f"as_of = date'{day}'")
+    if job.TABLE in places.values():
+        beside = tables.read(spark, job.TABLE).where(f"as_of = date'{day}'")
         rows = rows.join(beside, list(KEYS), "left")
     asked = list(dict.fromkeys(ids))
     if asked:
         rows = rows.where(rows.enterprise_id.isin(asked))
     _complete(spark, rows, day, asked)
     return rows.select(*KEYS, *(name for name in wanted if name not in KEYS)).orderBy("enterprise_id")
+
+
+def on_spine(spark: SparkSession, spine: pa.Table, names: Sequence[str] = ()) -> DataFrame:
+    """The spine's rows with features of the latest date built by their own: never one from after it.
+
+    `spine`: `enterprise_id` (string) and `as_of` (date), unique together, with any other columns but features. Grain: a
+    row of the spine whose enterprise was known by then; `features_as_of` says which date the features are of. Monthly
+    dates are built, so features are at most `AT_MOST_DAYS` old. ConfigError for a row before the first date or further
+    from a date than that, or a name that is no feature.
+    """
+    _need(spark)
+    places = _places(spark)
+    wanted = list(dict.fromkeys(names)) or [name for name in places if name not in KEYS]
+    _known(wanted, places)
+    built = _dates(spark)
+    taken = {day: _latest(built, day) for day in sorted(set(spine["as_of"].to_pylist()))}
+    used = pa.array([taken[day] for day in spine["as_of"].to_pylist()], pa.date32())
+    rows = spark.createDataFrame(spine.append_column("features_as_of", used))
+    for table in dict.fromkeys(places[name] for name in [*KEYS, *wanted]):
+        held = [name for name in wanted if places[name] == table and name not in KEYS]
+        beside = tables.read(spark, table).select("as_of", "enterprise_id", *held)
+        beside = beside.where(beside.as_of.isin(sorted(set(taken.values()))))
+        how = "inner" if table == places["enterprise_id"] else "left"
+        beside = beside.withColumnRenamed("as_of", "features_as_of")
+        rows = rows.join(beside, ["features_as_of", "enterprise_id"], how)
+    return rows.select(*spine.column_names, "features_as_of", *(name for name in wanted if name not in KEYS))
 
 
 def arrow(as_of: str, ids: Sequence[str] = (), names: Sequence[str] = ()) -> pa.Table:
@@ -59,6 +88,30 @@ def arrow(as_of: str, ids: Sequence[str] = (), names: Sequence[str] = ()) -> pa.
 def _need(spark: SparkSession) -> None:
     if not tables.is_published(spark, features.TABLE):
         raise ConfigError("there are no published features", where=features.TABLE, remedy="run `build_features` first")
+
+
+def _places(spark: SparkSession) -> dict[str, str]:
+    """Each column of the published tables of features, with its table; keys with that of the invoices."""
+    held = [table for table in TABLES if tables.is_published(spark, table)]
+    return {name: table for table in reversed(held) for name in tables.read(spark, table).columns}
+
+
+def _dates(spark: SparkSession) -> list[date]:
+    name = tables.published_name(features.TABLE)
+    return [row[0] for row in spark.sql(f"SELECT DISTINCT as_of FROM {name} ORDER BY as_of").collect()]
+
+
+def _latest(built: Sequence[date], day: date) -> date:
+    """The latest of the dates that does not lie after a day."""
+    place = bisect.bisect_right(built, day)
+    if not place or (day - built[place - 1]).days > AT_MOST_DAYS:
+        near = f"the one before it is {built[place - 1]}" if place else f"the first is {built[0]}"
+        raise ConfigError(
+            f"no features were built for {day} or the {AT_MOST_DAYS} days before it: {near}",
+            where=features.TABLE,
+            remedy="leave the row out, or run `build_features` for a date by then",
+        )
+    return built[place - 1]
 
 
 def _known(wanted: Sequence[str], places: dict[str, str]) -> None:
@@ -78,8 +131,7 @@ def _complete(spark: SparkSession, rows: DataFrame, day: date, asked: Sequence[s
     missing = [one for one in asked if one not in found]
     if asked and not missing:
         return
-    name = tables.published_name(features.TABLE)
-    dates = [row[0] for row in spark.sql(f"SELECT DISTINCT as_of FROM {name} ORDER BY as_of").collect()]
+    dates = _dates(spark)
     if day not in dates:
         raise ConfigError(
             f"no features were built for {day}",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from lakehouse import engine, ledger, query, tables
+from lakehouse.cli import main
 from lakehouse.settings import get_settings
+from ml import snapshot
 from tests.integration.conftest import FIRST_DROP, SECOND_DROP, all_hashes, run_main_job
 from tests.oracle import features_oracle, raw_counts
 
@@ -52,6 +56,44 @@ def test_the_revision_changes_what_is_known_about_the_same_window(two_drops: dic
     before = query.run(spark_mainjob, count, date.fromisoformat(FIRST_DROP)).collect()[0][0]
     after = query.run(spark_mainjob, count, date.fromisoformat(SECOND_DROP)).collect()[0][0]
     assert after > before
+
+
+def test_a_training_set_takes_features_of_the_date_before_each_row(two_drops, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("VINELAKE_ENVIRONMENT", "mainjob")
+    get_settings.cache_clear()
+    built, names = two_drops["second"], ["sales_amount_12m_cny", "purchase_amount_12m_cny"]
+    dates = sorted(set(built["as_of"]))
+    first = built[built["as_of"] == dates[0]].set_index("enterprise_id")
+    known = [(firm, dates[0] + timedelta(days), days % 2) for firm in first.index[:6] for days in (0, 13)]
+    strangers = [("NOBODY", dates[0], 0)]
+    spine = tmp_path / "spine.csv"
+    pd.DataFrame(known + strangers, columns=["enterprise_id", "as_of", "is_bad"]).to_csv(spine, index=False)
+    words = ["features", "training-set", str(spine), "--features", ",".join(names), "--json", "--as-of"]
+
+    assert "labels are not mature" in told(*words, dates[0].isoformat())
+    lines = told(*words, "2030-01-01")
+    assert told(*words, "2030-01-01") == lines
+    said = {row["what"]: row["value"] for row in map(json.loads, lines.splitlines())}
+    frozen = snapshot.load(Path(said["folder"]))
+    assert (frozen.manifest["rows"], frozen.manifest["not_known_by_then"]) == (len(known), len(strangers))
+    assert set(frozen.manifest["feature_versions"]) >= {"gold.enterprise_features"}
+    rows = frozen.rows()
+    rows[["as_of", "features_as_of"]] = rows[["as_of", "features_as_of"]].apply(
+        lambda days: pd.to_datetime(days).dt.date
+    )
+    assert sorted(rows[["enterprise_id", "as_of", "is_bad"]].itertuples(index=False, name=None)) == sorted(known)
+    for row in rows.itertuples():
+        day = max(day for day in dates if day <= row.as_of)
+        expected = built[(built["as_of"] == day) & (built["enterprise_id"] == row.enterprise_id)].iloc[0]
+        assert row.features_as_of == day
+        assert [getattr(row, name) for name in names] == [expected[name] for name in names]
+
+
+def told(*words: str) -> str:
+    """What a command printed; with the project's own errors only."""
+    done = CliRunner().invoke(main, list(words))
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.output
+    return done.output
 
 
 def test_every_batch_adds_up_and_equals_a_count_of_the_raw_files(two_drops: dict, first_drop: Path, spark_mainjob):
