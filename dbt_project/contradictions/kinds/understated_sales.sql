@@ -1,5 +1,5 @@
 {#
-    Enterprise and quarter: invoices by the sales declared; what firms and cards paid in, less what went on to natural
+    Enterprise and quarter: invoices to buyers that pay by the sales declared; what firms and cards paid in, less what went on to natural
     persons where cards are taken for others, by the sales declared; goods bought by the sales declared, by what they
     were in the year before.
 #}
@@ -9,7 +9,7 @@ with quarters as (
         coalesce(sum(came.received_cny), 0) / 1.13 as received_cny
     from {{ fact('declared') }} as told
     join {{ fact('month') }} as listed on listed.quarter = told.quarter
-    left join {{ fact('sales') }} as sold on sold.enterprise_id = told.enterprise_id and sold.month = listed.month
+    left join {{ fact('paid_sales') }} as sold on sold.enterprise_id = told.enterprise_id and sold.month = listed.month
     left join {{ fact('purchases') }} as bought
         on bought.enterprise_id = told.enterprise_id and bought.month = listed.month
     left join {{ fact('goods_received') }} as came
@@ -29,4 +29,4 @@ select enterprise_id, quarter as period_from, {{ days_after('cast(add_months(qua
     received_now / declared_now as receipts_above_declared,
     case when purchases_before > 0 and declared_before > 0
         then (purchases_cny / declared_cny) / (purchases_before / declared_before) end as purchases_against_declared
-from spans where quarters_before >= 1
+from spans where quarters_before >= 2
