@@ -44,6 +44,7 @@ class Plan:
     facts: tuple[Step, ...]
     figures: Mapping[str, Step]
     left_out: Mapping[str, str]
+    registered: str = f"{PREFIX}_registered"
 
 
 def plan(kinds: Sequence[Kind], relations: Mapping[str, str], where: Path | None = None) -> Plan:
@@ -52,14 +53,17 @@ def plan(kinds: Sequence[Kind], relations: Mapping[str, str], where: Path | None
     figures, left_out = {}, {}
     for kind in kinds:
         try:
+            compiler.fact("registered")
             figures[kind.name] = compiler.step("kinds", kind.name)
         except Missing as missing:
             left_out[kind.name] = str(missing)
     return Plan(tuple(compiler.facts), figures, left_out)
 
 
-def findings(kind: Kind, figures: str) -> str:
+def findings(kind: Kind, figures: str, registered: str) -> str:
     """The query of a kind's findings: one row per enterprise and day found, of the relation of its figures.
+
+    `registered`: the relation with the `enterprise_id` of every enterprise of the register; others are not judged.
 
     Columns: KEYS, each check's figure, `broken_checks` (how many). Of a run of figures that break, less than
     `quiet_months` apart, the first is the finding; of several on one day the widest contradiction.
@@ -70,7 +74,7 @@ def findings(kind: Kind, figures: str) -> str:
     must = "".join(f" AND {by_name[name].breaks}" for name in kind.must)
     return f"""WITH judged AS (
     SELECT enterprise_id, period_from, period_to, found_on, {names}, {broken} AS broken_checks
-    FROM {figures} WHERE enterprise_id IS NOT NULL
+    FROM {figures} WHERE enterprise_id IN (SELECT enterprise_id FROM {registered})
 ), met AS (
     SELECT *, row_number() OVER (
         PARTITION BY enterprise_id, found_on ORDER BY broken_checks DESC, period_from, period_to, {names}) AS place

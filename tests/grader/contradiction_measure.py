@@ -45,6 +45,7 @@ class Bench:
     def figures(self, kinds: Sequence[Kind]) -> dict[str, str]:
         """The view of each kind's figures; says which kinds are left out, and why."""
         plan = statement.plan(kinds, self.relations)
+        self.registered = plan.registered
         for step in plan.facts:
             self.keep(step)
         for kind, why in plan.left_out.items():
@@ -121,7 +122,7 @@ def main(world: Path, silver: Path | None, names: tuple[str, ...], save: Path | 
     click.echo("|---|---|---|---|---|---|")
     for kind in kinds:
         if kind.name in figures:
-            found = with_firms(truth, bench.db.sql(statement.findings(kind, figures[kind.name])).df())
+            found = with_firms(truth, bench.db.sql(statement.findings(kind, figures[kind.name], bench.registered)).df())
             click.echo(show(judge(truth, kind, found)))
             kept.append(found.assign(kind=kind.name))
     if save and kept:

@@ -1,7 +1,7 @@
 {#
     One row per taxpayer and quarter: sales declared by monthly or quarterly returns, as known on the first day of the
-    second month after the quarter. A return whose tax is more than any rate of its sales is misprinted and left out, as
-    is a quarter with fewer returns than the enterprise files.
+    second month after the quarter. A return whose tax is more than any rate of its sales is misprinted and left out.
+    `is_whole`: all of the quarter's returns are there, three of who files by month, one of who files by quarter.
 #}
 with told as (
     select owner.enterprise_id, cast(date_trunc('quarter', told.period_start) as date) as quarter, told.period_start,
@@ -14,6 +14,7 @@ with told as (
     select enterprise_id, quarter, count(*) as returns, cast(sum(declared_sales_cny) as double) as declared_cny
     from told group by enterprise_id, quarter
 )
-select *, cast(add_months(quarter, 4) as date) as closes_on,
-    max(returns) over (partition by enterprise_id order by quarter rows between 4 preceding and current row) as usual_returns
+select enterprise_id, quarter, declared_cny, cast(add_months(quarter, 4) as date) as closes_on,
+    returns = 3 or (count(*) over before >= 3 and max(returns) over before = 1) as is_whole
 from kept
+window before as (partition by enterprise_id order by quarter rows between 4 preceding and current row)

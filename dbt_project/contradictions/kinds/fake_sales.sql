@@ -3,14 +3,21 @@
     never paid, all invoices to buyers that never paid, such as red letters took back, each by all invoices for goods;
     invoices of the quarter above the sales declared for it.
 #}
-with months as (
-    select seller_id as enterprise_id, month, judged_on, sum(amount_cny) as billed_cny,
+with mutual as (
+    {# Who issues such invoices itself is no customer but a member of a ring. #}
+    select seller_id as enterprise_id, month from {{ fact('paper') }}
+    where is_seen and not is_shipped group by seller_id, month
+), months as (
+    select told.seller_id as enterprise_id, told.month, told.judged_on, sum(amount_cny) as billed_cny,
         sum(case when is_seen then amount_cny else 0 end) as seen_cny,
         sum(case when is_seen and not is_shipped and not is_paying_buyer then amount_cny else 0 end) as undelivered_cny,
         sum(case when not is_shipped and not is_paying_buyer then amount_cny else 0 end) as unpaid_cny,
         sum(case when not is_shipped and not is_paying_buyer and is_reversed then amount_cny else 0 end) as reversed_cny,
         count_if(not is_shipped and not is_paying_buyer) as unpaid_invoices
-    from {{ fact('paper') }} group by seller_id, month, judged_on
+    from {{ fact('paper') }} as told
+    left join mutual on mutual.enterprise_id = told.buyer_id and mutual.month = told.month
+    where mutual.enterprise_id is null
+    group by told.seller_id, told.month, told.judged_on
 ), spans as (
     select enterprise_id, month, judged_on, sum(billed_cny) over lately as billed_cny, sum(seen_cny) over lately as seen_cny,
         sum(undelivered_cny) over lately as undelivered_cny, sum(unpaid_cny) over lately as unpaid_cny,
@@ -33,4 +40,4 @@ join {{ fact('month') }} as listed on listed.month = spans.month
 left join quarters on quarters.enterprise_id = spans.enterprise_id and quarters.quarter = listed.quarter
     and quarters.sales_cny > 0
 left join {{ fact('declared') }} as told on told.enterprise_id = spans.enterprise_id and told.quarter = listed.quarter
-    and told.returns >= told.usual_returns and told.closes_on <= spans.judged_on
+    and told.is_whole and told.closes_on <= spans.judged_on

@@ -14,7 +14,7 @@ with quarters as (
         on bought.enterprise_id = told.enterprise_id and bought.month = listed.month
     left join {{ fact('goods_received') }} as came
         on came.enterprise_id = told.enterprise_id and came.month = listed.month
-    where told.returns >= told.usual_returns and told.declared_cny > 0
+    where told.is_whole and told.declared_cny > 0
     group by told.enterprise_id, told.quarter, told.closes_on, told.declared_cny
 ), spans as (
     select *, sum(received_cny) over lately as received_now, sum(declared_cny) over lately as declared_now,
