@@ -1,8 +1,5 @@
 {# One row per visit to a client that can be told by its number, or by a registered name that one firm alone bears. #}
-with named as (
-    select name, min(uscc) as enterprise_id, min({{ known_on('known_at') }}) as known_on
-    from {{ silver('registered_enterprise') }} where uscc is not null group by name having count(distinct uscc) = 1
-), numbered as (
+with numbered as (
     select told.visit_number, min_by(owner.enterprise_id, owner.known_on) as enterprise_id, min(owner.known_on) as known_on
     from {{ silver('field_visit') }} as told
     join {{ fact('owner') }} as owner on owner.department = 'field' and owner.department_key = told.client_number
@@ -13,5 +10,5 @@ select told.visit_number, coalesce(numbered.enterprise_id, named.enterprise_id) 
     greatest({{ known_on('told.known_at') }}, coalesce(numbered.known_on, named.known_on)) as known_on
 from {{ silver('field_visit') }} as told
 left join numbered on numbered.visit_number = told.visit_number
-left join named on named.name = told.client_name
+left join {{ fact('named') }} as named on named.name = told.client_name
 where coalesce(numbered.enterprise_id, named.enterprise_id) is not null
