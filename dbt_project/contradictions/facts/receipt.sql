@@ -10,10 +10,8 @@ left join (
     select receipt_number, min(cast(event_at as date)) as released_on, min({{ known_on('known_at') }}) as known_on
     from {{ silver('platform_warehouse_receipt') }} where event_type = 'receipt_released' group by receipt_number
 ) as released on released.receipt_number = told.receipt_number
-left join (
-    select department_key, min_by(enterprise_id, known_on) as enterprise_id, min(known_on) as known_on
-    from {{ fact('owner') }} where department = 'platform' group by department_key
-) as owner on owner.department_key = told.owner_member_id
+left join {{ fact('first_owner') }} as owner
+    on owner.department = 'platform' and owner.department_key = told.owner_member_id
 left join {{ fact('named') }} as named on named.name = told.owner_name
 where told.version_no = 1 and told.event_type = 'receipt_issued'
     and coalesce(owner.enterprise_id, named.enterprise_id) is not null

@@ -1,48 +1,68 @@
 {#
-    Enterprise whose loans here others guarantee: how many firms guarantee each other around with it, and whether two of
-    them that are no declared kin left one telephone number or bear one address.
+    Enterprise that guarantees a loan here, or has one guaranteed: whether it and the other, no kin by the register,
+    left one telephone number or bear one address; how many guarantees stand between firms with that mark; and how long
+    a circle of guarantees the two are in.
 #}
-with told as (
-    select guarantor.enterprise_id as guarantor_id, debtor.enterprise_id as debtor_id, sign.signed_on,
-        {{ days_after('sign.signed_on', 1) }} as known_on
-    from (
-        select loan_number, guarantor_customer_number, signed_on from {{ silver('bank_guarantee') }} where version_no = 1
-    ) as sign
-    join (
-        select loan_number, customer_number from {{ silver('bank_loan') }} where version_no = 1
-    ) as loan on loan.loan_number = sign.loan_number
-    {{ owner('core_bank', 'sign.guarantor_customer_number', days_after('sign.signed_on', 1), 'guarantor') }}
-    {{ owner('core_bank', 'loan.customer_number', days_after('sign.signed_on', 1), 'debtor') }}
+with signed as (
+    select guarantor.enterprise_id as guarantor_id, debtor.enterprise_id as debtor_id, told.signed_on,
+        greatest({{ known_on('told.known_at') }}, guarantor.known_on, debtor.known_on) as known_on
+    from {{ silver('bank_guarantee') }} as told
+    join {{ silver('bank_loan') }} as loan on loan.loan_number = told.loan_number and loan.version_no = 1
+    join {{ fact('first_owner') }} as guarantor
+        on guarantor.department = 'core_bank' and guarantor.department_key = told.guarantor_customer_number
+    join {{ fact('first_owner') }} as debtor
+        on debtor.department = 'core_bank' and debtor.department_key = loan.customer_number
+    where told.version_no = 1
 ), edges as (
-    select guarantor_id, debtor_id, min(known_on) as known_on, min(signed_on) as signed_on from told
-    where guarantor_id is not null and debtor_id is not null and guarantor_id <> debtor_id
+    select guarantor_id, debtor_id, min(known_on) as known_on, min(signed_on) as signed_on from signed
+    where guarantor_id <> debtor_id
     group by guarantor_id, debtor_id
-), phones as (
-    select owner.enterprise_id, told.contact_phone as mark, min({{ known_on('told.known_at') }}) as known_on
-    from {{ silver('bank_application') }} as told
-    join {{ fact('owner') }} as owner on owner.department = 'core_bank' and owner.department_key = told.customer_number
-    where told.contact_phone is not null group by owner.enterprise_id, told.contact_phone
+), marks as (
+    select enterprise_id, contact_phone as mark, min(known_on) as known_on
+    from {{ fact('application') }} where contact_phone is not null group by enterprise_id, contact_phone
     union all
-    select uscc, address, min({{ known_on('known_at') }}) from {{ silver('registered_enterprise') }}
-    where address is not null group by uscc, address
-), linked as (
-    select edges.*, case when one.mark is not null then 1.0 else 0.0 end as related,
-        greatest(edges.known_on, coalesce(one.known_on, edges.known_on), coalesce(other.known_on, edges.known_on)) as all_known_on
+    select enterprise_id, address, known_on from {{ fact('address') }}
+), tied as (
+    select edges.guarantor_id, edges.debtor_id, edges.signed_on, one.mark,
+        greatest(edges.known_on, one.known_on, other.known_on) as known_on
     from edges
-    left join phones as one on one.enterprise_id = edges.guarantor_id
-        and exists (select 1 from phones as x where x.enterprise_id = edges.debtor_id and x.mark = one.mark)
-    left join phones as other on other.enterprise_id = edges.debtor_id and other.mark = one.mark
+    join marks as one on one.enterprise_id = edges.guarantor_id
+    join marks as other on other.enterprise_id = edges.debtor_id and other.mark = one.mark
+), strangers as (
+    select tied.* from tied
+    left join {{ fact('kin') }} as kin on kin.enterprise_id = tied.guarantor_id and kin.kin_id = tied.debtor_id
+        and kin.known_on <= tied.known_on
+    where kin.kin_id is null
+), contracts as (
+    select strangers.mark, signed.signed_on, greatest(signed.known_on, strangers.known_on) as known_on
+    from strangers join signed
+        on signed.guarantor_id = strangers.guarantor_id and signed.debtor_id = strangers.debtor_id
+), counted as (
+    select mark, known_on, max(signed_on) as signed_on,
+        sum(count(*)) over (partition by mark order by known_on rows unbounded preceding) as guarantees
+    from contracts group by mark, known_on
+), inside as (
+    select one.guarantor_id, one.debtor_id, one.mark, counted.known_on, counted.signed_on, counted.guarantees,
+        one.signed_on as period_from
+    from strangers as one join counted on counted.mark = one.mark and counted.known_on >= one.known_on
 ), circles as (
-    select a.guarantor_id as enterprise_id, 2.0 as size, greatest(a.all_known_on, b.all_known_on) as found_on,
-        least(a.signed_on, b.signed_on) as period_from, greatest(a.related, b.related) as related
-    from linked as a join linked as b on b.guarantor_id = a.debtor_id and b.debtor_id = a.guarantor_id
+    select a.guarantor_id, a.debtor_id, 2.0 as size, greatest(a.known_on, b.known_on) as known_on
+    from edges as a join edges as b on b.guarantor_id = a.debtor_id and b.debtor_id = a.guarantor_id
     union all
-    select a.guarantor_id, 3.0, greatest(a.all_known_on, b.all_known_on, c.all_known_on),
-        least(a.signed_on, b.signed_on, c.signed_on), greatest(a.related, b.related, c.related)
-    from linked as a join linked as b on b.guarantor_id = a.debtor_id
-    join linked as c on c.guarantor_id = b.debtor_id and c.debtor_id = a.guarantor_id
-    where b.debtor_id <> a.guarantor_id
+    select a.guarantor_id, a.debtor_id, 3.0, greatest(a.known_on, b.known_on, c.known_on)
+    from edges as a join edges as b on b.guarantor_id = a.debtor_id and b.debtor_id <> a.guarantor_id
+    join edges as c on c.guarantor_id = b.debtor_id and c.debtor_id = a.guarantor_id
+), judged as (
+    select inside.guarantor_id, inside.debtor_id, inside.period_from, inside.signed_on, inside.known_on as found_on,
+        inside.guarantees, max(circles.size) as size
+    from inside
+    left join circles on circles.guarantor_id = inside.guarantor_id and circles.debtor_id = inside.debtor_id
+        and circles.known_on <= inside.known_on
+    group by inside.guarantor_id, inside.debtor_id, inside.period_from, inside.signed_on, inside.known_on,
+        inside.guarantees
+), both_sides as (
+    select guarantor_id as enterprise_id, * from judged union all select debtor_id as enterprise_id, * from judged
 )
-select enterprise_id, period_from, found_on as period_to, found_on, max(size) as guarantee_cycle,
-    max(related) as guarantors_related
-from circles group by enterprise_id, period_from, found_on
+select enterprise_id, period_from, max(signed_on) as period_to, found_on, 1.0 as guarantors_related,
+    cast(max(guarantees) as double) as guarantees_inside, max(size) as guarantee_cycle
+from both_sides group by enterprise_id, period_from, found_on
