@@ -10,6 +10,7 @@ with numbered as (
 select told.visit_number, coalesce(numbered.enterprise_id, named.enterprise_id) as enterprise_id, told.visited_on,
     {{ month('told.visited_on') }} as month, told.staff_seen, coalesce(told.stock_seen_units, cast(nullif(
         regexp_extract(told.note, '(库存约|成品库大约|仓库估计有)([0-9]+)件', 2), '') as int)) as stock_seen_units, told.note,
+    told.confidence,
     greatest({{ known_on('told.known_at') }}, coalesce(numbered.known_on, named.known_on)) as known_on
 from {{ silver('field_visit') }} as told
 left join numbered on numbered.visit_number = told.visit_number
