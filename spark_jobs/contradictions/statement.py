@@ -69,12 +69,15 @@ def findings(kind: Kind, figures: str, registered: str) -> str:
     `quiet_months` apart, the first is the finding; of several on one day the widest contradiction.
     """
     names = ", ".join(check.name for check in kind.checks)
+    cells = ", ".join(f"cast({check.name} AS double) AS {check.name}" for check in kind.checks)
     broken = " + ".join(f"cast({check.breaks} AS int)" for check in kind.checks)
     by_name = {check.name: check for check in kind.checks}
     must = "".join(f" AND {by_name[name].breaks}" for name in kind.must)
     return f"""WITH judged AS (
-    SELECT enterprise_id, period_from, period_to, found_on, {names}, {broken} AS broken_checks
-    FROM {figures} WHERE enterprise_id IN (SELECT enterprise_id FROM {registered})
+    SELECT *, {broken} AS broken_checks FROM (
+        SELECT {", ".join(KEYS)}, {cells} FROM {figures}
+        WHERE enterprise_id IN (SELECT enterprise_id FROM {registered})
+    ) AS figures
 ), met AS (
     SELECT *, row_number() OVER (
         PARTITION BY enterprise_id, found_on ORDER BY broken_checks DESC, period_from, period_to, {names}) AS place

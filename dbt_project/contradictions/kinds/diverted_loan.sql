@@ -36,9 +36,9 @@ with drawn as (
     group by judged.enterprise_id, judged.day
 )
 select judged.enterprise_id, judged.day as period_from, {{ days_after('judged.day', 30) }} as period_to, judged.found_on,
-    coalesce(left_at_once.left_cny, 0) / judged.principal_cny as drawdown_leaves_at_once,
-    coalesce(left_at_once.to_owner_cny, 0) / judged.principal_cny as paid_to_owner,
-    (coalesce(bought.after_cny, 0) - coalesce(bought.before_cny, 0)) / judged.principal_cny as purchases_do_not_follow
+    {{ ratio('coalesce(left_at_once.left_cny, 0)', 'judged.principal_cny') }} as drawdown_leaves_at_once,
+    {{ ratio('coalesce(left_at_once.to_owner_cny, 0)', 'judged.principal_cny') }} as paid_to_owner,
+    {{ ratio('coalesce(bought.after_cny, 0) - coalesce(bought.before_cny, 0)', 'judged.principal_cny') }} as purchases_do_not_follow
 from judged
 left join left_at_once on left_at_once.enterprise_id = judged.enterprise_id and left_at_once.day = judged.day
 left join bought on bought.enterprise_id = judged.enterprise_id and bought.day = judged.day

@@ -38,7 +38,7 @@ with pledged as (
 )
 select dated.enterprise_id, min(dated.pledged_from) as period_from, max(dated.found_on) as period_to,
     max(dated.found_on) as found_on,
-    sum(case when held.is_held = 0 then dated.value_cny else 0 end) / sum(dated.value_cny) as pledge_without_open_invoice,
+    {{ ratio('sum(case when held.is_held = 0 then dated.value_cny else 0 end)', 'sum(dated.value_cny)') }} as pledge_without_open_invoice,
     cast(sum(case when held.alike > 0 then 1 else 0 end) as double) as number_like_another_invoice,
     cast(sum(coalesce(twice.others, 0)) as double) as same_invoice_number
 from dated join held on held.collateral_number = dated.collateral_number

@@ -33,8 +33,8 @@ select spans.enterprise_id, cast(add_months(spans.month, -2) as date) as period_
     spans.judged_on as found_on,
     {{ ratio('undelivered_cny', 'seen_cny') }} as invoice_without_delivery,
     case when unpaid_invoices >= 2 then {{ ratio('unpaid_cny', 'billed_cny') }} else 0 end as invoice_without_payment,
-    case when unpaid_cny > 0 then reversed_cny / unpaid_cny end as reversed_later,
-    (quarters.sales_cny - told.declared_cny) / quarters.sales_cny as invoices_above_declared
+    {{ ratio('reversed_cny', 'unpaid_cny') }} as reversed_later,
+    {{ ratio('quarters.sales_cny - told.declared_cny', 'quarters.sales_cny') }} as invoices_above_declared
 from spans
 join {{ fact('month') }} as listed on listed.month = spans.month
 left join quarters on quarters.enterprise_id = spans.enterprise_id and quarters.quarter = listed.quarter

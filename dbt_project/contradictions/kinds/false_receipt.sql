@@ -11,8 +11,8 @@ with peers as (
     group by lot.receipt_number
 )
 select lot.enterprise_id, lot.issued_on as period_from, lot.read_until as period_to, lot.known_on as found_on,
-    lot.volume_ratio / peers.volume_ratio as volume_below_receipt,
-    lot.boxes_ratio / peers.boxes_ratio as camera_below_receipt,
-    lot.weight_ratio / peers.weight_ratio as weight_below_receipt
+    {{ ratio('lot.volume_ratio', 'peers.volume_ratio') }} as volume_below_receipt,
+    {{ ratio('lot.boxes_ratio', 'peers.boxes_ratio') }} as camera_below_receipt,
+    {{ ratio('lot.weight_ratio', 'peers.weight_ratio') }} as weight_below_receipt
 from {{ fact('lot_start') }} as lot
 join peers on peers.receipt_number = lot.receipt_number and peers.lots >= 3

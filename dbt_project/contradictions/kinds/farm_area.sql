@@ -21,9 +21,9 @@ with claims as (
         and last_seen.known_on <= seen.judged_on
 )
 select owner.enterprise_id, make_date(judged.plot_year, 1, 1) as period_from, judged.judged_on as period_to,
-    judged.judged_on as found_on, judged.claimed_mu / judged.sensed_mu as claimed_above_sensed,
-    judged.claimed_mu / judged.registered_mu as claimed_above_registered,
-    judged.claimed_mu / judged.claimed_before_mu as claimed_above_before,
-    judged.claimed_mu / judged.sensed_before_mu as claimed_above_sensed_before
+    judged.judged_on as found_on, {{ ratio('judged.claimed_mu', 'judged.sensed_mu') }} as claimed_above_sensed,
+    {{ ratio('judged.claimed_mu', 'judged.registered_mu') }} as claimed_above_registered,
+    {{ ratio('judged.claimed_mu', 'judged.claimed_before_mu') }} as claimed_above_before,
+    {{ ratio('judged.claimed_mu', 'judged.sensed_before_mu') }} as claimed_above_sensed_before
 from judged
 {{ owner('land', 'judged.holder_number', 'judged.judged_on', 'owner') }}

@@ -15,8 +15,8 @@ with months as (
     where home.enterprise_id is null and bill.buyer_id is not null and bill.known_on <= bill.closes_on and not bill.is_red
     group by bill.seller_id, bill.month
 ), spans as (
-    select months.*, sum(months.declared_cny) over lately / nullif(sum(abroad.billed_cny) over lately, 0) as cover,
-        sum(months.declared_cny) over before / nullif(sum(abroad.billed_cny) over before, 0) as usual_cover,
+    select months.*, {{ ratio('sum(months.declared_cny) over lately', 'sum(abroad.billed_cny) over lately') }} as cover,
+        {{ ratio('sum(months.declared_cny) over before', 'sum(abroad.billed_cny) over before') }} as usual_cover,
         avg(months.price_cny) over year_before as usual_price, count(*) over year_before as months_before,
         count(*) over before as spans_before
     from months left join abroad on abroad.enterprise_id = months.enterprise_id and abroad.month = months.month
@@ -25,8 +25,8 @@ with months as (
         year_before as (partition by months.enterprise_id order by months.month rows between 12 preceding and 1 preceding)
 )
 select enterprise_id, month as period_from, last_day(month) as period_to, closes_on as found_on,
-    case when declarations >= 2 then unbilled_cny / declared_cny else 0 end as declared_above_invoices,
+    case when declarations >= 2 then {{ ratio('unbilled_cny', 'declared_cny') }} else 0 end as declared_above_invoices,
     cover as declared_above_foreign_sales,
-    case when spans_before >= 3 then cover / usual_cover end as declared_above_before,
-    case when months_before >= 2 then price_cny / usual_price end as price_above_before
+    case when spans_before >= 3 then {{ ratio('cover', 'usual_cover') }} end as declared_above_before,
+    case when months_before >= 2 then {{ ratio('price_cny', 'usual_price') }} end as price_above_before
 from spans

@@ -15,8 +15,8 @@ with edges as (
     where exists (select 1 from edges as next where next.month = edges.month and next.seller = edges.buyer)
         and exists (select 1 from edges as before where before.month = edges.month and before.buyer = edges.seller)
 ), rings as (
-    select a.month, a.judged_on, a.seller as first, b.seller as second, c.seller as third, cast(null as string) as fourth,
-        cast(null as string) as fifth, a.seen + b.seen + c.seen as seen, 3 as size,
+    select a.month, a.judged_on, a.seller as seller_1, b.seller as seller_2, c.seller as seller_3, cast(null as string) as seller_4,
+        cast(null as string) as seller_5, a.seen + b.seen + c.seen as seen, 3 as size,
         least(a.amount_cny, b.amount_cny, c.amount_cny) as least_cny,
         greatest(a.amount_cny, b.amount_cny, c.amount_cny) as most_cny
     from inner_edges as a join inner_edges as b on b.month = a.month and b.seller = a.buyer
@@ -44,11 +44,11 @@ with edges as (
         and b.seller <> c.seller and b.seller <> d.seller and b.seller <> e.seller
         and c.seller <> d.seller and c.seller <> e.seller and d.seller <> e.seller
 ), members as (
-    select month, judged_on, first as enterprise_id, seen, size, least_cny / most_cny as likeness from rings
-    union all select month, judged_on, second, seen, size, least_cny / most_cny from rings
-    union all select month, judged_on, third, seen, size, least_cny / most_cny from rings
-    union all select month, judged_on, fourth, seen, size, least_cny / most_cny from rings where fourth is not null
-    union all select month, judged_on, fifth, seen, size, least_cny / most_cny from rings where fifth is not null
+    select month, judged_on, seller_1 as enterprise_id, seen, size, {{ ratio('least_cny', 'most_cny') }} as likeness from rings
+    union all select month, judged_on, seller_2, seen, size, {{ ratio('least_cny', 'most_cny') }} from rings
+    union all select month, judged_on, seller_3, seen, size, {{ ratio('least_cny', 'most_cny') }} from rings
+    union all select month, judged_on, seller_4, seen, size, {{ ratio('least_cny', 'most_cny') }} from rings where seller_4 is not null
+    union all select month, judged_on, seller_5, seen, size, {{ ratio('least_cny', 'most_cny') }} from rings where seller_5 is not null
 ), circles as (
     select enterprise_id, month, judged_on, cast(max(seen) as double) as invoice_circle, max(likeness) as equal_amounts
     from members group by enterprise_id, month, judged_on
@@ -66,8 +66,8 @@ with edges as (
 )
 select circles.enterprise_id, circles.month as period_from, last_day(circles.month) as period_to,
     circles.judged_on as found_on, circles.invoice_circle,
-    papers.undelivered_cny / papers.billed_cny as invoice_without_delivery,
-    energy.sales_per_kwh / energy.usual as sales_against_energy, circles.equal_amounts
+    {{ ratio('papers.undelivered_cny', 'papers.billed_cny') }} as invoice_without_delivery,
+    {{ ratio('energy.sales_per_kwh', 'energy.usual') }} as sales_against_energy, circles.equal_amounts
 from circles
 left join papers on papers.enterprise_id = circles.enterprise_id and papers.month = circles.month
 left join energy on energy.enterprise_id = circles.enterprise_id and energy.month = circles.month

@@ -20,7 +20,7 @@ with brought as (
         max(case when back_cny between 0.9 * amount_cny and 1.02 * amount_cny then back_cny / amount_cny end) as back_ratio
     from runs group by enterprise_id, month, closes_on
 ), seen as (
-    select months.enterprise_id, months.month, max_by(visit.staff_seen, visit.visited_on) as staff_seen
+    select months.enterprise_id, months.month, max_by(visit.staff_seen, unix_date(visit.visited_on) * 100000 + visit.staff_seen) as staff_seen
     from months join {{ fact('visit') }} as visit on visit.enterprise_id = months.enterprise_id
         and visit.staff_seen is not null and visit.known_on <= months.closes_on
         and visit.visited_on between {{ days_after('months.month', -120) }} and {{ days_after('months.month', 60) }}

@@ -34,8 +34,8 @@ with day_receipts as (
 )
 select enterprise_id, month as period_from, last_day(month) as period_to, closes_on as found_on,
     case when back_days >= 8 then {{ ratio('back_cny', 'receipts_cny') }} else 0 end as receipts_go_back_next_day,
-    case when months_before >= 3 and purchases_before > 0
-        then (receipts_now / receipts_before) / greatest(purchases_now / purchases_before, 0.05) end
+    case when months_before >= 3 and purchases_before > 0 then
+        {{ ratio('receipts_now', 'receipts_before * greatest(purchases_now / purchases_before, 0.05)') }} end
         as receipts_against_purchases,
     top_ratio as few_payers, night_ratio as night_receipts
 from with_purchases

@@ -4,8 +4,8 @@
 #}
 with levels as (
     select lot.receipt_number, start.enterprise_id, lot.day, lot.doors, lot.known_on, start.issued_on,
-        lot.volume / start.volume as volume_level, lot.boxes / start.boxes as boxes_level,
-        lot.weight / start.weight as weight_level
+        {{ ratio('lot.volume', 'start.volume') }} as volume_level, {{ ratio('lot.boxes', 'start.boxes') }} as boxes_level,
+        {{ ratio('lot.weight', 'start.weight') }} as weight_level
     from {{ fact('lot_day') }} as lot
     join {{ fact('lot_start') }} as start on start.receipt_number = lot.receipt_number and lot.day > start.read_until
     where lot.volume is not null and lot.boxes is not null

@@ -15,7 +15,7 @@ with insured as (
     group by payer_enterprise_id, cast(add_months(month, -1) as date)
 ), seen as (
     select insured.enterprise_id, insured.month, count(*) as visits,
-        max_by(visit.staff_seen, visit.visited_on) as staff_seen
+        max_by(visit.staff_seen, unix_date(visit.visited_on) * 100000 + visit.staff_seen) as staff_seen
     from insured join {{ fact('visit') }} as visit on visit.enterprise_id = insured.enterprise_id
         and visit.staff_seen is not null and visit.known_on <= insured.closes_on
         and visit.visited_on between {{ days_after('insured.month', -45) }} and {{ days_after('insured.month', 61) }}
@@ -37,5 +37,5 @@ select enterprise_id, month as period_from, last_day(month) as period_to, closes
     case when paid_heads >= insured + 2 then {{ ratio('paid_heads', 'insured') }} else 1 end as payroll_heads_above_insured,
     {{ ratio('wages_cny', 'run_cny') }} as wages_above_runs,
     case when months_before >= 3 and insured <= 0.8 * usual_insured and insured <= usual_insured - 2
-        then energy_a_head / usual_energy_a_head end as output_per_insured_head
+        then {{ ratio('energy_a_head', 'usual_energy_a_head') }} end as output_per_insured_head
 from months

@@ -25,8 +25,7 @@ with quarters as (
         lately as (partition by enterprise_id order by quarter rows between 1 preceding and current row)
 )
 select enterprise_id, quarter as period_from, {{ days_after('cast(add_months(quarter, 3) as date)', -1) }} as period_to,
-    closes_on as found_on, sales_cny / declared_cny as invoices_above_declared,
-    received_now / declared_now as receipts_above_declared,
-    case when purchases_before > 0 and declared_before > 0
-        then (purchases_cny / declared_cny) / (purchases_before / declared_before) end as purchases_against_declared
+    closes_on as found_on, {{ ratio('sales_cny', 'declared_cny') }} as invoices_above_declared,
+    {{ ratio('received_now', 'declared_now') }} as receipts_above_declared,
+    {{ ratio('purchases_cny * declared_before', 'declared_cny * purchases_before') }} as purchases_against_declared
 from spans where quarters_before >= 2
