@@ -10,6 +10,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Sequence
+from datetime import date, datetime
 from pathlib import Path
 
 import click
@@ -33,13 +34,13 @@ MEMORY_MB = 5000
 class Bench:
     """Silver of a world in DuckDB, and the facts made of it, kept as files beside it until their statement changes."""
 
-    def __init__(self, silver: Path) -> None:
-        self.folder = silver / "_facts"
+    def __init__(self, silver: Path, known_by: date | None = None) -> None:
+        self.folder = silver / f"_facts{known_by or ''}"
         self.folder.mkdir(exist_ok=True)
         self.db = duckdb.connect()
         prepare(self.db)
         self.db.execute(f"SET threads = 1; SET memory_limit = '{MEMORY_MB}MB'; SET temp_directory = '{self.folder}'")
-        self.relations = contradiction_world.views(self.db, silver)
+        self.relations = contradiction_world.views(self.db, silver, known_by)
         self.digests: dict[str, str] = {}
 
     def figures(self, kinds: Sequence[Kind]) -> dict[str, str]:
@@ -106,27 +107,70 @@ def show(row: dict[str, object]) -> str:
     return f"| {' | '.join([*cells, '{:.0f}'.format(row['days'])])} |"
 
 
-@click.command()
+def all_findings(bench: Bench, kinds: Sequence[Kind]) -> pd.DataFrame:
+    """Findings of all kinds: `kind` and the columns that every kind has."""
+    figures = bench.figures(kinds)
+    found = [
+        bench.db.sql(statement.findings(kind, figures[kind.name], bench.registered)).df().assign(kind=kind.name)
+        for kind in kinds
+        if kind.name in figures
+    ]
+    shared = ["kind", *statement.KEYS, "broken_checks"]
+    return pd.concat(found, ignore_index=True)[shared].sort_values(shared, ignore_index=True)
+
+
+@click.group()
+def main() -> None:
+    """Contradictions against the truth."""
+
+
+def silver_of(world: Path, silver: Path | None) -> Path:
+    """Where a world's silver is, made if it is not there yet."""
+    folder = silver or world.with_name(f"{world.name}-silver")
+    contradiction_world.write(world, folder)
+    return folder
+
+
+WHERE = click.option("--silver", type=click.Path(path_type=Path), help="Where its silver is, or is made.")
+ONLY = click.option("--kind", "names", multiple=True, help="Only these kinds.")
+
+
+@main.command()
 @click.argument("world", type=click.Path(path_type=Path, exists=True))
-@click.option("--silver", type=click.Path(path_type=Path), help="Where its silver is, or is made; beside the world.")
-@click.option("--kind", "names", multiple=True, help="Only these kinds.")
-@click.option("--save", type=click.Path(path_type=Path), help="Writes all findings to this Parquet file.")
-def main(world: Path, silver: Path | None, names: tuple[str, ...], save: Path | None) -> None:
-    """Precision and recall of every kind of contradiction over a world."""
-    silver = silver or world.with_name(f"{world.name}-silver")
-    contradiction_world.write(world, silver)
-    truth, bench = World.open(world), Bench(silver)
+@WHERE
+@ONLY
+def measure(world: Path, silver: Path | None, names: tuple[str, ...]) -> None:
+    """Precision and recall of every kind over a world."""
+    truth, bench = World.open(world), Bench(silver_of(world, silver))
     kinds = [kind for kind in catalogue.load() if not names or kind.name in names]
-    figures, kept = bench.figures(kinds), []
+    figures = bench.figures(kinds)
     click.echo("| kind | precision | recall | of those who know the rule | look-alikes accused | median days |")
     click.echo("|---|---|---|---|---|---|")
     for kind in kinds:
         if kind.name in figures:
-            found = with_firms(truth, bench.db.sql(statement.findings(kind, figures[kind.name], bench.registered)).df())
-            click.echo(show(judge(truth, kind, found)))
-            kept.append(found.assign(kind=kind.name))
-    if save and kept:
-        pd.concat(kept, ignore_index=True).to_parquet(save)
+            query = statement.findings(kind, figures[kind.name], bench.registered)
+            click.echo(show(judge(truth, kind, with_firms(truth, bench.db.sql(query).df()))))
+
+
+@main.command()
+@click.argument("world", type=click.Path(path_type=Path, exists=True))
+@WHERE
+@ONLY
+@click.option("--known-by", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The day at which silver is cut.")
+def cut(world: Path, silver: Path | None, names: tuple[str, ...], known_by: datetime) -> None:
+    """Whether findings up to a day are the same from all that is known now as from what was known on that day."""
+    folder, day = silver_of(world, silver), known_by.date()
+    kinds = [kind for kind in catalogue.load() if not names or kind.name in names]
+    whole = all_findings(Bench(folder), kinds)
+    then = all_findings(Bench(folder, day), kinds)
+    whole = whole[pd.to_datetime(whole["found_on"]) <= known_by].reset_index(drop=True)
+    then = then[pd.to_datetime(then["found_on"]) <= known_by].reset_index(drop=True)
+    both = whole.merge(then, how="outer", indicator=True)
+    click.echo(f"{len(whole):,} findings up to {day} now, {len(then):,} then")
+    for kind, rows in both[both["_merge"] != "both"].groupby("kind"):
+        click.echo(f"{kind}: {len(rows)} differ\n{rows.head(5).to_string()}")
+    if not (both["_merge"] == "both").all():
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

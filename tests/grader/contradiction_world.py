@@ -66,14 +66,15 @@ def write(world: Path, out: Path, say: Callable[[str], None] = lambda text: None
         say(make.__name__)
 
 
-def views(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, str]:
-    """A view of every table that `write` left; returns table of silver → where it is read."""
+def views(connection: duckdb.DuckDBPyConnection, folder: Path, known_by: date | None = None) -> dict[str, str]:
+    """A view of every table that `write` left, or of what was known of it by a day; returns table → where it is read."""
     found = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith("_"):
             continue
         where = path / "*.parquet" if path.is_dir() else path
-        connection.execute(f"create or replace view {path.stem} as select * from read_parquet('{where}')")
+        cut = f"where known_at <= timestamp '{known_by}'" if known_by else ""
+        connection.execute(f"create or replace view {path.stem} as select * from read_parquet('{where}') {cut}")
         found[f"silver.{path.stem}"] = path.stem
     return found
 
