@@ -10,6 +10,7 @@ it is judged by what was known on that day, and is never judged anew. So a findi
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +31,12 @@ class Missing(Exception):
 
 @dataclass(frozen=True)
 class Step:
-    """A statement and the view that is to hold its rows."""
+    """A statement, the view that is to hold its rows, and the tables of silver that they are made of."""
 
     name: str
     view: str
     sql: str
+    sources: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,13 @@ SELECT {", ".join(KEYS)}, {names}, broken_checks
 FROM spaced WHERE before_on IS NULL OR add_months(before_on, {kind.quiet_months}) < found_on"""
 
 
+def digest(where: Path | None = None) -> str:
+    """Which rules: a short digest of the catalogue and all statements."""
+    folder = where or catalogue.folder()
+    texts = [path.read_bytes() for path in sorted((*folder.glob("*.yaml"), *folder.glob("*/*.sql")))]
+    return hashlib.sha256(b"".join(texts)).hexdigest()[:12]
+
+
 class _Compiler:
     """Renders statements; every fact once, before what reads it."""
 
@@ -96,32 +105,40 @@ class _Compiler:
         self.relations, self.where = relations, where
         self.facts: list[Step] = []
         self.failed: dict[str, str] = {}
+        self.reading: list[set[str]] = []  # the sources of the statement that is being rendered, and of those around it
 
     def step(self, folder: str, name: str) -> Step:
         path = self.where / folder / f"{name}.sql"
         if not path.exists():
             raise ConfigError(f"no statement {name}", where=str(path.parent), remedy="write it, or mend the name")
-        sql = self._render(path)
-        return Step(name, f"{PREFIX}_{'kind_' if folder == 'kinds' else ''}{name}", sql)
+        self.reading.append(set())
+        try:
+            sql = self._render(path)
+        finally:
+            sources = self.reading.pop()
+        return Step(name, f"{PREFIX}_{'kind_' if folder == 'kinds' else ''}{name}", sql, frozenset(sources))
 
     def fact(self, name: str) -> str:
         if name in self.failed:
             raise Missing(self.failed[name])
-        for step in self.facts:
-            if step.name == name:
-                return step.view
-        try:
-            step = self.step("facts", name)
-        except Missing as missing:
-            self.failed[name] = str(missing)
-            raise
-        self.facts.append(step)
+        step = next((made for made in self.facts if made.name == name), None)
+        if step is None:
+            try:
+                step = self.step("facts", name)
+            except Missing as missing:
+                self.failed[name] = str(missing)
+                raise
+            self.facts.append(step)
+        if self.reading:
+            self.reading[-1] |= step.sources
         return step.view
 
     def silver(self, name: str) -> str:
         table = f"silver.{name}"
         if table not in self.relations:
             raise Missing(f"{table} is not there")
+        if self.reading:
+            self.reading[-1].add(table)
         return self.relations[table]
 
     def has(self, name: str) -> bool:

@@ -67,7 +67,7 @@ def write(world: Path, out: Path, say: Callable[[str], None] = lambda text: None
 
 
 def views(connection: duckdb.DuckDBPyConnection, folder: Path, known_by: date | None = None) -> dict[str, str]:
-    """A view of every table that `write` left, or of what was known of it by a day; returns table → where it is read."""
+    """A view of every table that `write` left, or of what was known of it by a day; returns table → its view."""
     found = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith("_"):

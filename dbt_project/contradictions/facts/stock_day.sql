@@ -4,8 +4,8 @@
 #}
 select enterprise_id, day, closes_on, finished_units, output_units,
     sum(output_units) over so_far as output_so_far,
-    case when {{ days_between('lag(day) over in_order', 'day') }} <= 4
-        then finished_units - lag(finished_units) over in_order - output_units * {{ days_between('lag(day) over in_order', 'day') }} end
+    case when (unix_date(day) - unix_date(lag(day) over in_order)) <= 4
+        then finished_units - (lag(finished_units) over in_order) - output_units * (unix_date(day) - unix_date(lag(day) over in_order)) end
         as rise_above_output,
     lag(finished_units) over in_order as finished_before
 from {{ fact('production') }}

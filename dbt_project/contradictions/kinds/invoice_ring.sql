@@ -3,17 +3,8 @@
     invoices that the platform can show has a shipment; how much of its invoices those are, what it sold by what it used
     of electricity against the year before, and how alike the amounts of the ring are.
 #}
-with edges as (
-    select seller_id as seller, buyer_id as buyer, month, judged_on, sum(amount_cny) as amount_cny,
-        max(case when is_seen then 1 else 0 end) as seen
-    from {{ fact('paper') }}
-    where not is_shipped and seller_id <> buyer_id
-    group by seller_id, buyer_id, month, judged_on
-), inner_edges as (
-    {# Only firms that both give and take such invoices can be in a ring. #}
-    select edges.* from edges
-    where exists (select 1 from edges as next where next.month = edges.month and next.seller = edges.buyer)
-        and exists (select 1 from edges as before where before.month = edges.month and before.buyer = edges.seller)
+with inner_edges as (
+    select * from {{ fact('paper_edge') }}
 ), rings as (
     select a.month, a.judged_on, a.seller as seller_1, b.seller as seller_2, c.seller as seller_3, cast(null as string) as seller_4,
         cast(null as string) as seller_5, a.seen + b.seen + c.seen as seen, 3 as size,
