@@ -6,6 +6,7 @@ whose sources are not there are left out, and the run's record says why.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -13,7 +14,9 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from lakehouse import engine, ledger, tables
+from lakehouse.settings import get_settings
 from lakehouse.time import parse_partition
+from spark_jobs import dbt_run
 from spark_jobs.contradictions import catalogue, statement
 from spark_jobs.contradictions.catalogue import Kind
 from spark_jobs.contradictions.statement import Plan, Step
@@ -52,12 +55,19 @@ def published(spark: SparkSession) -> dict[str, str]:
 
 @contextmanager
 def prepared(spark: SparkSession, plan: Plan) -> Iterator[None]:
-    """The facts and figures of a plan as views, facts kept for the time: most are read by several kinds."""
+    """The facts and figures of a plan as views, for the time.
+
+    Facts are written down among the steps on the way: most are read by several kinds, and a statement over all that
+    they are made of would be planned for minutes. Some hold tokens of persons, so they go when they were used.
+    """
     made: list[Step] = []
+    place = get_settings().warehouse_dir / dbt_run.work_schema() / statement.PREFIX
+    shutil.rmtree(place, ignore_errors=True)  # what a killed run left
     try:
         for step in plan.facts:
-            spark.sql(step.sql).createOrReplaceTempView(step.view)
-            spark.catalog.cacheTable(step.view)
+            where = str(place / step.view)
+            spark.sql(step.sql).write.mode("overwrite").parquet(where)
+            spark.read.parquet(where).createOrReplaceTempView(step.view)
             made.append(step)
         for step in plan.figures.values():
             spark.sql(step.sql).createOrReplaceTempView(step.view)
@@ -66,6 +76,7 @@ def prepared(spark: SparkSession, plan: Plan) -> Iterator[None]:
     finally:
         for step in reversed(made):
             spark.catalog.dropTempView(step.view)
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def compute(spark: SparkSession, kinds: Sequence[Kind], plan: Plan, day: date) -> DataFrame:
@@ -119,5 +130,3 @@ def added(found: DataFrame, held: DataFrame | None, kinds: Sequence[Kind]) -> Da
 
 
 SAME = "(new.enterprise_id = old.enterprise_id AND new.kind = old.kind AND new.found_on = old.found_on)"
-
-

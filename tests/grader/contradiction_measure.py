@@ -19,7 +19,6 @@ import pandas as pd
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 import contradiction_world  # noqa: E402
-from duck_dialect import prepare  # noqa: E402
 
 from grader import scoring  # noqa: E402
 from grader.scoring import Share  # noqa: E402
@@ -27,6 +26,7 @@ from grader.truth import World  # noqa: E402
 from spark_jobs.contradictions import catalogue, statement  # noqa: E402
 from spark_jobs.contradictions.catalogue import Kind  # noqa: E402
 from spark_jobs.contradictions.statement import Step  # noqa: E402
+from tests.duck_dialect import prepare  # noqa: E402
 
 MEMORY_MB = 5000
 

@@ -129,8 +129,7 @@ def _duck(spark_type: str) -> str:
 
 def _of_banking(world: Path, out: Path, known: dict[str, Contract]) -> None:
     first, last = world_days(world)
-    groups = ((payments_system, PAYMENTS, "known_at"), (core_bank, CORE_BANK, "seen_at"))
-    for system, wanted, _ in groups:
+    for system, wanted in ((payments_system, PAYMENTS), (core_bank, CORE_BANK)):
         if all(_target(out, known[c], folder=True).exists() for c in wanted):
             continue
         db = open_world(world, MEMORY_MB, 1)
@@ -144,12 +143,19 @@ def _of_banking(world: Path, out: Path, known: dict[str, Contract]) -> None:
                 folder = _target(out, contract, folder=True)
                 folder.mkdir(exist_ok=True)
                 cells = ", ".join(f"{_scaled(at, column)} AS {column.name}" for at, column in named)
-                moment = shown.columns[-1] if system is core_bank else {"account": "updated_at", "payment": "booked_at"}.get(table, "booked_at")  # noqa: E501
+                moment = _told_at(system, table, shown.columns)
                 _save(db, f"SELECT {cells}, \"{moment}\" AS known_at FROM ({queries[table]})",
                       folder / f"{begin:%Y}.parquet")  # fmt: skip
         db.close()
         for contract_id in wanted:
             _number(out, known[contract_id])
+
+
+def _told_at(system: object, table: str, shown: list[str]) -> str:
+    """The column that says when a row could be read."""
+    if system is core_bank:
+        return shown[-1]
+    return "updated_at" if table == "account" else "booked_at"
 
 
 def _bank_names(contract: Contract, table: str, shown: list[str]) -> list[tuple[str, contracts.Column]]:
