@@ -315,9 +315,8 @@ def _of_field(world: Path, out: Path, known: dict[str, Contract]) -> None:
 def _of_identity(world: Path, out: Path, known: dict[str, Contract]) -> None:
     if (out / "enterprise_key.parquet").exists():
         return
-    from identity_world import shown
-
     from spark_jobs.identity import ledger
+    from tests.grader.identity_world import shown
 
     told = shown(world)
     pq.write_table(ledger.build(told.rows, told.changes).key, out / "enterprise_key.parquet")
