@@ -201,6 +201,16 @@ GOLD: dict[str, list[Expectation]] = {
         between("broken_checks", 2),
         unique("enterprise_id", "kind", "found_on"),
     ],
+    "gold.trade_match": [
+        *not_null("invoice_number", "record", "occurred_on", "amount", "record_number"),
+        in_set("record", "order", "delivery", "payment"),
+        unique("record", "record_number", "invoice_number"),
+    ],
+    "gold.trade_unmatched": [
+        *not_null("invoice_number", "record", "reason"),
+        in_set("record", "order", "delivery", "payment"),
+        unique("invoice_number", "record"),
+    ],
 }
 
 COVERAGE = ("covered", "not_covered", "not_yet_known", "no_source")

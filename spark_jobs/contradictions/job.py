@@ -54,14 +54,14 @@ def published(spark: SparkSession) -> dict[str, str]:
 
 
 @contextmanager
-def prepared(spark: SparkSession, plan: Plan) -> Iterator[None]:
+def prepared(spark: SparkSession, plan: Plan, purpose: str = "kinds") -> Iterator[None]:
     """The facts and figures of a plan as views, for the time.
 
     Facts are written down among the steps on the way: most are read by several kinds, and a statement over all that
     they are made of would be planned for minutes. Some hold tokens of persons, so they go when they were used.
     """
     made: list[Step] = []
-    place = get_settings().warehouse_dir / dbt_run.work_schema() / statement.PREFIX
+    place = get_settings().warehouse_dir / dbt_run.work_schema() / f"{statement.PREFIX}_{purpose}"
     shutil.rmtree(place, ignore_errors=True)  # what a killed run left
     try:
         for step in plan.facts:

@@ -22,6 +22,7 @@ from spark_jobs.contradictions import catalogue
 from spark_jobs.contradictions.catalogue import Kind
 
 PREFIX = "contradiction"
+MATCH, UNMATCHED = f"{PREFIX}_trade_match", f"{PREFIX}_trade_unmatched"
 KEYS = ("enterprise_id", "period_from", "period_to", "found_on")
 
 
@@ -60,6 +61,16 @@ def plan(kinds: Sequence[Kind], relations: Mapping[str, str], where: Path | None
         except Missing as missing:
             left_out[kind.name] = str(missing)
     return Plan(tuple(compiler.facts), figures, left_out)
+
+
+def match_plan(relations: Mapping[str, str], where: Path | None = None) -> Plan:
+    """What has to be run to match orders, deliveries, invoices and payments; MATCH and UNMATCHED are its results."""
+    compiler = _Compiler(relations, where or catalogue.folder())
+    try:
+        compiler.fact("trade_unmatched")
+    except Missing as missing:
+        return Plan((), {}, {"trade_match": str(missing)})
+    return Plan(tuple(compiler.facts), {}, {})
 
 
 def findings(kind: Kind, figures: str, registered: str) -> str:

@@ -18,6 +18,7 @@ DATED = [
     ("build_silver", "gate"),
     ("build_features", "build"),
     ("build_features", "contradictions"),
+    ("build_features", "trade_matches"),
     ("build_features", "freshness"),
     ("build_features", "gate"),
     ("train_risk_models", "freeze"),

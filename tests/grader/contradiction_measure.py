@@ -173,5 +173,23 @@ def cut(world: Path, silver: Path | None, names: tuple[str, ...], known_by: date
         raise SystemExit(1)
 
 
+@main.command()
+@click.argument("world", type=click.Path(path_type=Path, exists=True))
+@WHERE
+def flows(world: Path, silver: Path | None) -> None:
+    """Precision and recall of the links from invoices to orders, deliveries and payments over a world."""
+    truth, bench = World.open(world), Bench(silver_of(world, silver))
+    for step in statement.match_plan(bench.relations).facts:
+        bench.keep(step)
+    said = bench.db.sql(f"select invoice_number, record, occurred_on, amount from {statement.MATCH}").df()
+    said["occurred_on"] = pd.to_datetime(said["occurred_on"])
+    factor = (said["record"] == "payment").map({True: 100, False: 1})
+    said["amount"] = (said["amount"] * factor).round().astype("int64")
+    for row in scoring.matched_links(said, truth.links(truth.last_day)).itertuples():
+        precision, recall = Share(row.right, row.said), Share(row.right, row.true)
+        click.echo(f"{row.record}: precision {precision.value:.4f} of {precision.of:,}, "
+                   f"recall {recall.value:.4f} of {recall.of:,}")  # fmt: skip
+
+
 if __name__ == "__main__":
     main()
