@@ -21,8 +21,10 @@ with insured as (
         and visit.visited_on between {{ days_after('insured.month', -45) }} and {{ days_after('insured.month', 61) }}
     group by insured.enterprise_id, insured.month
 ), months as (
-    select insured.enterprise_id, insured.month, insured.closes_on, insured.insured, runs.paid_heads, runs.run_cny,
-        left_as_wages.wages_cny, seen.staff_seen, seen.visits, used.energy_kwh / insured.insured as energy_a_head,
+    select insured.enterprise_id, insured.month, insured.closes_on, insured.insured, runs.paid_heads,
+        {# Of three months, for wages that are paid late. #}
+        sum(runs.run_cny) over lately as run_cny, sum(left_as_wages.wages_cny) over lately as wages_cny,
+        seen.staff_seen, seen.visits, used.energy_kwh / insured.insured as energy_a_head,
         avg(used.energy_kwh / insured.insured) over before as usual_energy_a_head,
         avg(insured.insured) over before as usual_insured, count(*) over before as months_before
     from insured
@@ -30,7 +32,8 @@ with insured as (
     left join left_as_wages on left_as_wages.enterprise_id = insured.enterprise_id and left_as_wages.month = insured.month
     left join seen on seen.enterprise_id = insured.enterprise_id and seen.month = insured.month
     left join {{ fact('metered') }} as used on used.enterprise_id = insured.enterprise_id and used.month = insured.month
-    window before as (partition by insured.enterprise_id order by insured.month rows between 12 preceding and 1 preceding)
+    window before as (partition by insured.enterprise_id order by insured.month rows between 12 preceding and 1 preceding),
+        lately as (partition by insured.enterprise_id order by insured.month rows between 2 preceding and current row)
 )
 select enterprise_id, month as period_from, last_day(month) as period_to, closes_on as found_on,
     case when staff_seen >= insured + 3 then {{ ratio('staff_seen', 'insured') }} else 1 end as visit_heads_above_insured,
