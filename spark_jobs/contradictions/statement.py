@@ -76,7 +76,7 @@ def match_plan(relations: Mapping[str, str], where: Path | None = None) -> Plan:
 def findings(kind: Kind, figures: str, registered: str) -> str:
     """The query of a kind's findings: one row per enterprise and day found, of the relation of its figures.
 
-    `registered`: the relation with the `enterprise_id` of every enterprise of the register; others are not judged.
+    `registered`: the relation with `enterprise_id` and `known_on` of those who are judged at all.
 
     Columns: KEYS, each check's figure, `broken_checks` (how many). Of a run of figures that break, less than
     `quiet_months` apart, the first is the finding; of several on one day the widest contradiction.
@@ -88,8 +88,8 @@ def findings(kind: Kind, figures: str, registered: str) -> str:
     must = "".join(f" AND {by_name[name].breaks}" for name in kind.must)
     return f"""WITH judged AS (
     SELECT *, {broken} AS broken_checks FROM (
-        SELECT {", ".join(KEYS)}, {cells} FROM {figures}
-        WHERE enterprise_id IN (SELECT enterprise_id FROM {registered})
+        SELECT told.enterprise_id, {", ".join(KEYS[1:])}, {cells} FROM {figures} AS told
+        JOIN {registered} AS who ON who.enterprise_id = told.enterprise_id AND who.known_on <= told.found_on
     ) AS figures
 ), met AS (
     SELECT *, row_number() OVER (

@@ -106,7 +106,7 @@ def figures(rows: list[tuple[str, str, float | None, float | None]]) -> pd.DataF
     kind = catalogue.Kind("made_up", "", "", "", "", "", 2, ("up",), 6, checks)
     db = duckdb.connect()
     prepare(db)
-    db.execute("create table registered as select unnest(['a', 'b']) as enterprise_id")
+    db.execute("create table registered as select unnest(['a', 'b']) as enterprise_id, date '2019-01-01' as known_on")
     db.execute("create table told (enterprise_id varchar, period_from date, period_to date, found_on date, up double, "
                "down double)")  # fmt: skip
     for who, day, up, down in rows:

@@ -4,9 +4,10 @@
     months around, and whether a red letter took it back.
 #}
 with asked as (
-    select *, cast(add_months(month, 4) as date) as judged_on from {{ fact('invoice') }}
-    where not is_red and buyer_id is not null and seller_id is not null
-        and good in (select distinct good from {{ fact('shipment') }})
+    select told.*, cast(add_months(told.month, 4) as date) as judged_on from {{ fact('invoice') }} as told
+    join {{ fact('good_shipped') }} as moved on moved.good = told.good
+        and moved.known_on <= cast(add_months(told.month, 4) as date)
+    where not told.is_red and told.buyer_id is not null and told.seller_id is not null
 ), shipped as (
     select order_number, min(known_on) as known_on from {{ fact('shipment') }}
     where quantity_units > 0 group by order_number

@@ -6,8 +6,9 @@ with seen as (
     select plot_number, year(observed_on) as plot_year, observed_on, sensed_area_mu, {{ known_on('known_at') }} as known_on
     from {{ silver('plot_observation') }} where sensed_area_mu is not null
 ), days as (
-    select distinct cast(add_months({{ month('observed_on') }}, 1) as date) as judged_on, year(observed_on) as plot_year
-    from {{ silver('plot_observation') }}
+    select distinct case when known_on = {{ month('known_on') }} then known_on
+        else cast(add_months({{ month('known_on') }}, 1) as date) end as judged_on, plot_year
+    from seen
 )
 select seen.plot_number, seen.plot_year, days.judged_on, count(*) as passes,
     cast(avg(seen.sensed_area_mu) as double) as sensed_mu, min(seen.observed_on) as first_seen_on

@@ -13,5 +13,6 @@ left join (
 left join {{ fact('first_owner') }} as owner
     on owner.department = 'platform' and owner.department_key = told.owner_member_id
 left join {{ fact('named') }} as named on named.name = told.owner_name
+    and (named.until_on is null or named.until_on > greatest({{ known_on('told.known_at') }}, named.known_on))
 where told.version_no = 1 and told.event_type = 'receipt_issued'
     and coalesce(owner.enterprise_id, named.enterprise_id) is not null

@@ -2,7 +2,7 @@
 with seen as (
     select bill.invoice_number, bill.issued_on, bill.seller_id, bill.buyer_id, bill.total_cny, bill.order_number,
         placed.order_number is not null as has_order,
-        coalesce(bill.good in (select distinct good from {{ fact('shipment') }}), false) as is_goods
+        coalesce(bill.good in (select good from {{ fact('good_shipped') }}), false) as is_goods
     from {{ fact('bill') }} as bill
     left join {{ fact('order_placed') }} as placed on placed.order_number = bill.order_number
 ), matched as (

@@ -15,4 +15,5 @@ select told.visit_number, coalesce(numbered.enterprise_id, named.enterprise_id) 
 from {{ silver('field_visit') }} as told
 left join numbered on numbered.visit_number = told.visit_number
 left join {{ fact('named') }} as named on named.name = told.client_name
+    and (named.until_on is null or named.until_on > greatest({{ known_on('told.known_at') }}, named.known_on))
 where coalesce(numbered.enterprise_id, named.enterprise_id) is not null

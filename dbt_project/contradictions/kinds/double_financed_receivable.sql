@@ -1,5 +1,5 @@
 {#
-    Loan here that invoices secure, a month after the pledge: share of the pledged value under numbers that the tax ledger
+    Loan here that invoices secure, when the month of the pledge closes: share of the pledged value under numbers that the tax ledger
     does not hold for the borrower; all that is pledged here by what it invoiced in the five months before and was not
     yet paid with a remark; number of those invoices that another loan here holds at the same time.
 #}
@@ -17,7 +17,7 @@ with pledged as (
     ) as ended on ended.collateral_number = told.collateral_number
     where told.version_no = 1 and told.collateral_kind = 'invoice'
 ), dated as (
-    select *, {{ days_after('greatest(pledged_from, known_on)', 30) }} as found_on from pledged
+    select *, {{ closes_on('greatest(pledged_from, known_on)') }} as found_on from pledged
 ), held as (
     select dated.collateral_number, max(case when bill.invoice_number is not null then 1 else 0 end) as is_held,
         count(distinct case when bill.invoice_number is null then like_it.invoice_number end) as alike

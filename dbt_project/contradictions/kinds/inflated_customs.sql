@@ -12,6 +12,7 @@ with months as (
         median(cast(bill.amount_cny as double)) as usual_bill_cny
     from {{ fact('invoice') }} as bill
     left join {{ fact('registered') }} as home on home.enterprise_id = bill.buyer_id
+        and home.known_on <= bill.closes_on
     where home.enterprise_id is null and bill.buyer_id is not null and bill.known_on <= bill.closes_on and not bill.is_red
     group by bill.seller_id, bill.month
 ), spans as (
