@@ -2,9 +2,10 @@
 with seen as (
     select bill.invoice_number, bill.issued_on, bill.seller_id, bill.buyer_id, bill.total_cny, bill.order_number,
         placed.order_number is not null as has_order,
-        coalesce(bill.good in (select good from {{ fact('good_shipped') }}), false) as is_goods
+        moved.good is not null as is_goods
     from {{ fact('bill') }} as bill
     left join {{ fact('order_placed') }} as placed on placed.order_number = bill.order_number
+    left join {{ fact('good_shipped') }} as moved on moved.good = bill.good
 ), matched as (
     select invoice_number, max(case when record = 'delivery' then 1 else 0 end) as has_delivery,
         sum(case when record = 'payment' then amount else 0 end) as paid_cny
