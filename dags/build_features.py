@@ -2,13 +2,15 @@
 ### What it does
 Runs dbt: published silver → `gold.enterprise_features`, one row per enterprise as of the drop's date, with
 only what was known by then. Runs dbt's own tests, then makes the features of all other sources for the same rows
-(`gold.enterprise_source_features`), checks the build and publishes it. Beside it, notes how old every feed was on
-that date (`gold.source_freshness`), which scores are to respect.
+(`gold.enterprise_source_features`), adds the contradictions that can be told by then (`gold.contradiction`), matches
+orders, shipments, invoices and payments (`gold.trade_match`), checks the build and publishes it. Beside it, notes how
+old every feed was on that date (`gold.source_freshness`), which scores are to respect.
 
 ### Inputs and outputs
 - in: tables `silver.*`; starts on asset `silver`
-- out: `gold.enterprise_features` and its bases, `gold.enterprise_source_features`, `gold.source_freshness`; asset
-  `enterprise_features` with the same partition key
+- out: `gold.enterprise_features` and its bases, `gold.enterprise_source_features`, `gold.contradiction`,
+  `gold.trade_match`, `gold.trade_unmatched`, `gold.source_freshness`; asset `enterprise_features` with the same
+  partition key
 
 ### Schedule and date
 Starts when silver of a drop was published; the partition key is the features' `as_of`. By hand: trigger
@@ -19,6 +21,8 @@ Clear the failed task, or trigger with the same partition key: the rows of that 
 
 ### When it fails
 - `build`: dbt names the model or test in the message; its full log is in `var/current/logs`.
+- `contradictions`, `trade_matches`: what has no sources is left out and told in `control.run`; an error names the
+  statement in `dbt_project/contradictions`.
 - `freshness`: usually the engine is down (`vinelake status`); the retries wait for it.
 - `gate`: a rule was broken and nothing was published. The message gives the report's path. Mend, then
   clear `build`.
@@ -60,6 +64,20 @@ with DAG(
 
         return chain.run_job(ages.build)
 
+    @task
+    def contradictions() -> dict[str, Any]:
+        """Who contradicts himself, as can be told on that date, into the gold build schema."""
+        from spark_jobs.contradictions import job
+
+        return chain.run_job(job.build)
+
+    @task
+    def trade_matches() -> dict[str, Any]:
+        """Orders, shipments, invoices and payments that belong together, into the gold build schema."""
+        from spark_jobs.contradictions import trade
+
+        return chain.run_job(trade.build)
+
     @task(pool=chain.PUBLISH_POOL, outlets=[chain.FEATURES])
     def gate() -> dict[str, Any]:
         """Checks the gold build; publishes it when good."""
@@ -67,4 +85,6 @@ with DAG(
 
         return chain.run_job(partial(gates.gate, "gold"))
 
-    [build(), freshness()] >> gate()
+    published = gate()
+    build() >> contradictions() >> trade_matches() >> published
+    freshness() >> published

@@ -177,6 +177,8 @@ def _suite(spark: SparkSession, table: str) -> list[suites.Expectation]:
         return suites.feature_suite(dict(spark.table(tables.build_name(table)).dtypes))
     if table in suites.SILVER:
         return suites.SILVER[table]
+    if table in suites.GOLD:
+        return suites.GOLD[table]
     for contract in contracts.load_all(get_settings().contracts_dir).values():
         if contract.silver and contract.silver.table == table:
             return suites.versions_suite(contract, contract.silver.keys)

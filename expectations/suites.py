@@ -194,6 +194,25 @@ SCORE_IDENTITIES = [
 ]
 
 
+# A lakehouse in which nobody contradicts himself, or no invoice is matched, is a good one: no rows are asked for.
+GOLD: dict[str, list[Expectation]] = {
+    "gold.contradiction": [
+        *not_null("enterprise_id", "kind", "found_on", "period_from", "period_to", "evidence", "rules_version"),
+        between("broken_checks", 2),
+        unique("enterprise_id", "kind", "found_on"),
+    ],
+    "gold.trade_match": [
+        *not_null("invoice_number", "record", "occurred_on", "amount", "record_number"),
+        in_set("record", "order", "delivery", "payment"),
+        unique("record", "record_number", "invoice_number"),
+    ],
+    "gold.trade_unmatched": [
+        *not_null("invoice_number", "record", "reason"),
+        in_set("record", "order", "delivery", "payment"),
+        unique("invoice_number", "record"),
+    ],
+}
+
 COVERAGE = ("covered", "not_covered", "not_yet_known", "no_source")
 # Sums of money may be negative; these counts of the world may not.
 NEVER_NEGATIVE = ("count", "months", "days", "kwh", "m3", "hours", "kw")

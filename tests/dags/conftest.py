@@ -20,6 +20,8 @@ JOBS = {
     "spark_jobs.silver": ["build"],
     "spark_jobs.identity.job": ["build"],
     "spark_jobs.features": ["build"],
+    "spark_jobs.contradictions.job": ["build"],
+    "spark_jobs.contradictions.trade": ["build"],
     "spark_jobs.freshness": ["build", "check"],
     "spark_jobs.pull.runner": ["pull_department"],
     "expectations.gate": ["gate"],

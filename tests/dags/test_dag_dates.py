@@ -17,6 +17,8 @@ DATED = [
     ("build_silver", "identify"),
     ("build_silver", "gate"),
     ("build_features", "build"),
+    ("build_features", "contradictions"),
+    ("build_features", "trade_matches"),
     ("build_features", "freshness"),
     ("build_features", "gate"),
     ("train_risk_models", "freeze"),

@@ -1,0 +1,1 @@
+"""Contradictions: where two sources disagree as only a lie makes them; a catalogue and SQL, compiled to statements."""
