@@ -9,7 +9,8 @@ A batch that moves more than its contract allows holds silver back until a perso
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import date
 from statistics import median
@@ -21,6 +22,7 @@ from expectations.restating import INVOICES, Fact, Restated
 from lakehouse import contracts, ledger, restatements, tables, waivers
 from lakehouse.contracts import Contract
 from lakehouse.gate_policy import BAND_MOVES, BLOCKING, MOVE_THAT_MATTERS, OFF, GatePolicy
+from lakehouse.known import moment
 from lakehouse.restatements import OfEnterprise, OfFeature, OfSource
 from lakehouse.settings import get_settings
 from lakehouse.time import parse_partition, utc_now
@@ -34,10 +36,13 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 RULE = "restatement_within_limit"
+# A finding's outcome in a report's words; others stand as they are.
+OUTCOMES = {"held": restatements.WITHIN, "broken": restatements.WAITS}
 ENTERPRISES = "silver.enterprise"
 OWNERS, TOUCHED, PARTIES = "restatement_owner", "restatement_touched", "restatement_party"
 WITH, WITHOUT = "restatement_with", "restatement_without"
 NO_FEATURES = frozenset({"as_of", "enterprise_id", "history_months", "known_at_is_assumed"})
+WORD = re.compile(r"\w+")
 SAME = 1e-9  # of a value: what two ways of adding doubles may differ by
 
 
@@ -103,7 +108,8 @@ def judge(
         source = of_source(one, impact, contract, run_id, partition)
         finding = within_limit(source, contract.gate if contract else GatePolicy(), granted)
         findings.append(finding)
-        reports.append(replace(source, outcome=finding.outcome, waived=finding.waived))
+        outcome = OUTCOMES.get(finding.outcome, finding.outcome)
+        reports.append(replace(source, outcome=outcome, waived=finding.waived))
     of_features, of_enterprises = moves_by_feature(impact, run_id, partition), by_enterprise(impact, run_id, partition)
     restatements.record(spark, [*reports, *of_features, *of_enterprises])
     page = restatement_page.write(reports, of_features, of_enterprises, impact.model_version)
@@ -199,6 +205,19 @@ def moves(before: pd.DataFrame, after: pd.DataFrame) -> list[Move]:
     return found
 
 
+def concerned(families: Sequence[Family], restated: Set[str]) -> list[Family]:
+    """The families of which a feature may move, and those that their features across families are made of."""
+    of = {feature.name: family.name for family in families for feature in family.features}
+    needs = {f.name: {of[word] for a in f.across for word in WORD.findall(a.value) if word in of} for f in families}
+    reads = {f.name for f in families if restated & {source.table for source in f.sources}}
+    if INVOICES in restated:
+        reads |= {f.name for f in families if any("invoices." in feature.value for feature in f.across)}
+    wanted = reads | {name for name, needed in needs.items() if needed & reads}
+    while more := {needed for name in wanted for needed in needs[name]} - wanted:
+        wanted |= more
+    return [family for family in families if family.name in wanted]
+
+
 class _Candidate:
     """Views of a session over silver as it waits, with and without the rows that restate."""
 
@@ -211,7 +230,7 @@ class _Candidate:
         facts: Mapping[str, Fact],
     ) -> None:
         self.spark, self.facts, self.made = spark, facts, []
-        self.families = [family for family in families if self._concerns(family)]
+        self.families = concerned(families, set(facts))
         read = {*job.tables_read(families), INVOICES, ENTERPRISES}
         versions = {table: v for table, v in {**published, **changed}.items() if table in read}
         self.after = {
@@ -234,8 +253,7 @@ class _Candidate:
         day = "cast(max(at) AS date) + CASE WHEN max(at) > date_trunc('day', max(at)) THEN 1 ELSE 0 END"
         last = self.spark.sql(f"SELECT {day} FROM ({' UNION ALL '.join(known)})").collect()[0][0]
         as_of = max(partition, last or partition)
-        moment = f"timestamp'{as_of} 00:00:00'"
-        there = f"SELECT count(DISTINCT enterprise_id) FROM {self.after[ENTERPRISES]} WHERE known_at <= {moment}"
+        there = f"SELECT count(DISTINCT enterprise_id) FROM {self.after[ENTERPRISES]} WHERE known_at <= {moment(as_of)}"
         impact = Impact(as_of, self.spark.sql(there).collect()[0][0], self._owners(as_of))
         if any(impact.owners.values()):
             self._measure(impact)
@@ -248,14 +266,6 @@ class _Candidate:
             invoice_features.release(self.spark, prefix)
         for name in reversed(self.made):
             self.spark.catalog.dropTempView(name)
-
-    def _concerns(self, family: Family) -> bool:
-        """Whether a family reads a restated table; features made of invoices and others do when invoices are."""
-        by_invoices = any("invoices." in feature.value for feature in family.across) and INVOICES in self.facts
-        return by_invoices or self._reads(family)
-
-    def _reads(self, family: Family) -> bool:
-        return any(source.table in self.facts for source in family.sources)
 
     def _view(self, query: str, view: str, *, cached: bool = False) -> str:
         self.spark.sql(query).createOrReplaceTempView(view)
@@ -316,7 +326,7 @@ class _Candidate:
 
         after = self._features(impact.as_of, WITH, self.after)
         before = self._features(impact.as_of, WITHOUT, self.before) if INVOICES in self.facts else after
-        kept = [family.name for family in self.families if not self._reads(family)]
+        kept = [f.name for f in self.families if not any(source.table in self.facts for source in f.sources)]
         new = self._frame(after, self._sources(impact.as_of, self.after, WITH))
         spine = WITHOUT if INVOICES in self.facts else WITH
         old = self._frame(before, self._sources(impact.as_of, self.before, spine, kept))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from expectations.report import STYLE
 from lakehouse.gate_policy import BAND_MOVES, MOVE_THAT_MATTERS
-from lakehouse.restatements import OfEnterprise, OfFeature, OfSource
+from lakehouse.restatements import WAITS, OfEnterprise, OfFeature, OfSource
 from lakehouse.settings import get_settings
 
 LISTED = 200  # rows of a table on the page; the tables in schema control hold all
@@ -36,7 +36,7 @@ def _parts(
     enterprises: Sequence[OfEnterprise],
     model_version: str | None,
 ) -> Iterable[str]:
-    held = [s for s in sources if s.outcome == "broken"]
+    held = [s for s in sources if s.outcome == WAITS]
     verdict = (
         f'<span class="bad">{len(held)} of {len(sources)} batches restate more than may pass without approval: nothing '
         "of silver was published</span>"

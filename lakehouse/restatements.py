@@ -24,6 +24,8 @@ from lakehouse.settings import get_settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+WITHIN, WAITS = "within limit", "waits"  # what comes of a batch; else `waived` or `warning`
+
 
 @dataclass(frozen=True)
 class OfSource:

@@ -127,6 +127,18 @@ def test_facts_follow_from_catalogue_and_contracts() -> None:
     assert found["silver.vat_invoice"].gone == "status = 'void'"
 
 
+def test_families_that_share_a_feature_are_computed_together() -> None:
+    families = catalogue.load()
+
+    def names(*tables: str) -> set[str]:
+        return {family.name for family in restatement.concerned(families, set(tables))}
+
+    assert names("silver.penalty_decision") == {"penalties"}
+    # Energy of machines over metered electricity is made of both.
+    assert names("silver.electricity_daily_usage") == names("silver.equipment_reading") == {"energy", "equipment"}
+    assert names("silver.vat_invoice") >= {"tax", "bureau", "network", "loans"} and names() == set()
+
+
 def source(**facts: Any) -> OfSource:
     told = {"run_id": "r", "partition": "2020-08-10", "as_of": date(2020, 8, 10), "table_name": "silver.tax_return",
             "contract": "tax_returns__return", "department": "tax_returns", "batch_id": "b1", "restated": 9,
