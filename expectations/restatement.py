@@ -79,7 +79,9 @@ class Impact:
     @property
     def banded(self) -> set[str]:
         """Enterprises whose band is another."""
-        return {firm for firm, (_, band) in self.after.items() if band != self.before[firm][1]}
+        nothing = (None, None)
+        firms = {*self.before, *self.after}
+        return {f for f in firms if self.before.get(f, nothing)[1] != self.after.get(f, nothing)[1]}
 
 
 def judge(
@@ -87,8 +89,8 @@ def judge(
 ) -> list[Finding]:
     """A finding for every batch that restates history, with the report written; none where nothing does.
 
-    `changed`: the versions of silver that wait for publication. Takes the session's memory for the rows of touched
-    enterprises, some kilobytes each.
+    `changed`: the versions of silver that wait for publication. Features of touched enterprises are compared in memory,
+    some kilobytes each.
     """
     families = catalogue.load()
     published = tables.current_manifest(spark).versions
@@ -239,18 +241,19 @@ class _Candidate:
         self.rows, self.before = {}, dict(self.after)
         for table, fact in facts.items():
             rows = restating.statement(fact, self.after[table], restating.at(table, published[table]))
-            self.rows[table] = self._view(rows, _name("restating", table), cached=True)
+            self.rows[table] = self._view(rows, _name("restating", table), stored=True)
             kept = restating.without(fact, self.after[table], self.rows[table])
             self.before[table] = self._view(kept, _name("before", table))
 
     def impact(self, partition: date) -> Impact:
         """What the restating rows do as of the partition's date, or of the day when the last of them is known."""
         known = [
-            f"SELECT max(told.known_at) AS at FROM {self.after[t]} AS told JOIN {rows} AS row "
-            f"ON {restating.same('told', 'row', (*self.facts[t].keys, 'version_no'))}"
+            f"SELECT max(told.known_at) AS moment FROM {self.after[t]} AS told JOIN {rows} AS hit "
+            f"ON {restating.same('told', 'hit', (*self.facts[t].keys, 'version_no'))}"
             for t, rows in self.rows.items()
         ]
-        day = "cast(max(at) AS date) + CASE WHEN max(at) > date_trunc('day', max(at)) THEN 1 ELSE 0 END"
+        # The first day at whose 00:00 it is known.
+        day = "cast(max(moment) AS date) + CASE WHEN max(moment) > date_trunc('day', max(moment)) THEN 1 ELSE 0 END"
         last = self.spark.sql(f"SELECT {day} FROM ({' UNION ALL '.join(known)})").collect()[0][0]
         as_of = max(partition, last or partition)
         there = f"SELECT count(DISTINCT enterprise_id) FROM {self.after[ENTERPRISES]} WHERE known_at <= {moment(as_of)}"
@@ -267,11 +270,11 @@ class _Candidate:
         for name in reversed(self.made):
             self.spark.catalog.dropTempView(name)
 
-    def _view(self, query: str, view: str, *, cached: bool = False) -> str:
-        self.spark.sql(query).createOrReplaceTempView(view)
+    def _view(self, query: str, view: str, *, stored: bool = False) -> str:
+        """A view of the session; `stored`, its rows are computed at once, so that what reads it is soon planned."""
+        rows = self.spark.sql(query)
+        (rows.localCheckpoint() if stored else rows).createOrReplaceTempView(view)
         self.made.append(view)
-        if cached:
-            self.spark.catalog.cacheTable(view)
         return view
 
     def _owners(self, as_of: date) -> dict[tuple[str, str], set[str]]:
@@ -279,8 +282,8 @@ class _Candidate:
         asked = f"(SELECT date'{as_of}' AS as_of)"
         self._view(identity.statement(asked, self.after), PARTIES)
         told = f"SELECT * FROM ({' UNION '.join(self._owner_queries())}) WHERE enterprise_id IS NOT NULL"
-        self._view(told, OWNERS, cached=True)
-        self._view(f"SELECT DISTINCT enterprise_id FROM {OWNERS}", TOUCHED)
+        self._view(told, OWNERS, stored=True)
+        self._view(f"SELECT DISTINCT enterprise_id FROM {OWNERS}", TOUCHED, stored=True)
         found: dict[tuple[str, str], set[str]] = {}
         for row in self.spark.table(OWNERS).collect():
             found.setdefault((row["table_name"], row["batch_id"]), set()).add(row["enterprise_id"])
@@ -289,9 +292,9 @@ class _Candidate:
     def _owner_queries(self) -> list[str]:
         queries = []
         for table, rows in self.rows.items():
-            told = f"{self.after[table]} AS told JOIN {rows} AS row ON "
-            told += restating.same("told", "row", self.facts[table].keys)
-            named = f"SELECT '{table}' AS table_name, row.batch_id"
+            told = f"{self.after[table]} AS told JOIN {rows} AS hit ON "
+            told += restating.same("told", "hit", self.facts[table].keys)
+            named = f"SELECT '{table}' AS table_name, hit.batch_id"
             if table == INVOICES:
                 queries.append(f"{named}, told.enterprise_id FROM {told}")
                 # A seller's share of trade within the portfolio rests on its buyers' records too.
@@ -338,7 +341,7 @@ class _Candidate:
             impact.after = bands.of_features(self.spark, model, after)
 
     def _features(self, as_of: date, prefix: str, silver: Mapping[str, str]) -> DataFrame:
-        """Features of invoices of the touched enterprises; cached as the view that the prefix names."""
+        """Features of invoices of the touched enterprises, as the view that the prefix names."""
         touched = f"enterprise_id IN (SELECT enterprise_id FROM {TOUCHED})"
         # Buyers' records of the same invoices are read for the trade within the portfolio.
         invoices = (
@@ -347,12 +350,12 @@ class _Candidate:
         )
         enterprises = f"SELECT * FROM {silver[ENTERPRISES]} WHERE {touched}"
         relations = {
-            INVOICES: self._view(invoices, f"{prefix}_own_invoice"),
-            ENTERPRISES: self._view(enterprises, f"{prefix}_own_enterprise"),
+            INVOICES: self._view(invoices, f"{prefix}_own_invoice", stored=True),
+            ENTERPRISES: self._view(enterprises, f"{prefix}_own_enterprise", stored=True),
         }
         invoice_features.compute(self.spark, [as_of], relations, prefix)
         rows = f"SELECT * FROM {prefix}_{invoice_features.MODEL} WHERE {touched}"
-        return self.spark.table(self._view(rows, prefix, cached=True))
+        return self.spark.table(self._view(rows, prefix, stored=True))
 
     def _sources(
         self, as_of: date, silver: Mapping[str, str], spine: str, kept: Sequence[str] = ()

@@ -23,12 +23,12 @@ MODEL = "enterprise_features"
 def compute(spark: SparkSession, dates: Sequence[date], relations: Mapping[str, str], prefix: str) -> DataFrame:
     """The rows of `gold.enterprise_features` of some dates, from `relations` (table of silver → where it is read).
 
-    Views of the session are made, named with the prefix; what dbt would store is cached until `release`.
+    Views of the session are made, named with the prefix, until `release`. What dbt would store is computed at once and
+    kept in the engine: as views of views alone the models are planned for minutes.
     """
     for name, query, stored in rendered(dates, relations, prefix):
-        spark.sql(query).createOrReplaceTempView(f"{prefix}_{name}")
-        if stored and name != MODEL:
-            spark.catalog.cacheTable(f"{prefix}_{name}")
+        rows = spark.sql(query)
+        (rows.localCheckpoint() if stored else rows).createOrReplaceTempView(f"{prefix}_{name}")
     return spark.table(f"{prefix}_{MODEL}")
 
 
