@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from expectations import gate as gates
 from expectations import restatement
 from expectations.gate import gate
 from lakehouse import engine, ledger, restatements, tables, waivers
@@ -249,8 +250,12 @@ def champion(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.fixture
-def second_day(lakehouse: Settings) -> Iterator[dict[str, Rows]]:
-    """Readers have the history; the second day's silver waits, with its batches in the ledger."""
+def second_day(lakehouse: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Rows]]:
+    """Readers have the history; the second day's silver waits, with its batches in the ledger.
+
+    The gate's expectations, which take most of its time and have tests of their own, are left out.
+    """
+    monkeypatch.setattr(gates, "check", lambda *_: [])
     silver = history()
     write(silver)
     with engine.session("test_restatement") as spark:
