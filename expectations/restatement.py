@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import date
+from math import isnan
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -42,21 +43,29 @@ ENTERPRISES = "silver.enterprise"
 OWNERS, TOUCHED, PARTIES = "restatement_owner", "restatement_touched", "restatement_party"
 WITH, WITHOUT = "restatement_with", "restatement_without"
 NO_FEATURES = frozenset({"as_of", "enterprise_id", "history_months", "known_at_is_assumed"})
+NEAR_ZERO = ("_ratio", "_log")
 WORD = re.compile(r"\w+")
 SAME = 1e-9  # of a value: what two ways of adding doubles may differ by
 
 
 @dataclass(frozen=True)
 class Move:
-    """A feature's value before and after, of one enterprise; `change` is relative, None where it was empty or 0."""
+    """A feature of one enterprise whose value is another; `change` is relative, None where it was empty or 0."""
 
     enterprise_id: str
     feature: str
     change: float | None
+    matters: bool
 
-    @property
-    def matters(self) -> bool:
-        return self.change is None or abs(self.change) >= MOVE_THAT_MATTERS
+
+def move_of(enterprise_id: str, feature: str, was: float, now: float) -> Move:
+    """The move from one value to another, NaN for none. It matters when a value comes or goes, or by its size: against
+    the value before, and for ratios and logarithms, many of which lie about 0, against 1 where that is greater."""
+    if isnan(was) or isnan(now):
+        return Move(enterprise_id, feature, None, True)
+    least = 1.0 if feature.endswith(NEAR_ZERO) else 0.0
+    matters = abs(now - was) >= MOVE_THAT_MATTERS * max(abs(was), least)
+    return Move(enterprise_id, feature, (now - was) / abs(was) if was else None, matters)
 
 
 @dataclass
@@ -178,7 +187,7 @@ def by_enterprise(impact: Impact, run_id: str, partition: str) -> list[OfEnterpr
     for firm in sorted(batches):
         moves = of.get(firm, [])
         told = [move for move in moves if move.change is not None]
-        largest = max(told, key=lambda m: abs(m.change or 0), default=None)
+        largest = max(told, key=lambda m: (m.matters, abs(m.change or 0)), default=None)
         before, band_before = impact.before.get(firm, (None, None))
         after, band_after = impact.after.get(firm, (None, None))
         found.append(OfEnterprise(
@@ -201,9 +210,7 @@ def moves(before: pd.DataFrame, after: pd.DataFrame) -> list[Move]:
         old, new = (side[name].reindex(firms).astype("float64").to_numpy() for side in (before, after))
         equal = np.isclose(old, new, rtol=SAME, atol=0, equal_nan=True)
         for place in np.flatnonzero(~equal):
-            was, now = old[place], new[place]
-            undefined = np.isnan(was) or np.isnan(now) or was == 0
-            found.append(Move(str(firms[place]), name, None if undefined else float((now - was) / abs(was))))
+            found.append(move_of(str(firms[place]), name, float(old[place]), float(new[place])))
     return found
 
 

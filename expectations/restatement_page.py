@@ -48,7 +48,8 @@ def _parts(
     yield (
         f"<p class=lead>Run {first.run_id}, checked at {first.checked_at:%Y-%m-%dT%H:%M:%S} (UTC). Features as known "
         f"at {first.as_of}, with the restating rows against without them; {first.enterprises:,} enterprises are known. "
-        f"A move matters from {MOVE_THAT_MATTERS:.0%} of a value on.</p><h2>Sources</h2>"
+        f"A move matters from {MOVE_THAT_MATTERS:.0%} of a value on, of ratios and logarithms of 1 at least.</p>"
+        "<h2>Sources</h2>"
     )
     yield _table(
         "table contract department batch restated deleted late touched moved bands outcome",

@@ -4,7 +4,8 @@ A contract's custom property `gate` names rules by their family; what it leaves 
 property `references` names the contract and column in which its values must be known.
 
 `restatement` is about what a batch changes of the past: the share of enterprises for which it matters. A feature's
-move matters from `MOVE_THAT_MATTERS` on; scores that change band are limited by `BAND_MOVES` for all sources alike.
+move matters from `MOVE_THAT_MATTERS` of its value on; scores that change band are limited by `BAND_MOVES` for all
+sources alike.
 """
 
 from __future__ import annotations

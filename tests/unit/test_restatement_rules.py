@@ -169,6 +169,24 @@ def test_a_contract_says_how_much_and_a_waiver_whose_word_it_is() -> None:
     assert restatement.within_limit(replace(wide, batch_id="b2"), GatePolicy(), [word]).holds_back
 
 
+@pytest.mark.parametrize(
+    ("feature", "was", "now", "change", "matters"),
+    [
+        ("sales_amount_12m_cny", 1000.0, 900.0, -0.1, True),
+        ("sales_amount_12m_cny", 1000.0, 901.0, -0.099, False),
+        ("sales_amount_12m_cny", 0.0, 1.0, None, True),
+        ("sales_growth_12m_ratio", 0.001, 0.05, 49.0, False),  # a ratio near 0: a tenth of 1
+        ("sales_growth_12m_ratio", 0.0, 0.1, None, True),
+        ("sales_to_tax_ratio", 3.0, 3.2, 0.0667, False),
+        ("sales_amount_12m_log", 13.0, 11.0, -0.1538, True),
+        ("sales_growth_12m_ratio", float("nan"), 0.01, None, True),
+    ],
+)
+def test_a_move_matters_by_its_size(feature: str, was: float, now: float, change: float | None, matters: bool) -> None:
+    move = restatement.move_of("A", feature, was, now)
+    assert move.matters is matters and move.change == (None if change is None else pytest.approx(change, abs=1e-3))
+
+
 def test_moves_are_relative_to_what_was_and_undefined_from_nothing() -> None:
     before = pd.DataFrame({"a": [100.0, 0.0, None, 5.0], "code": list("wxyz"), "n": [1, 2, 3, 4]}, list("ABCD"))
     after = pd.DataFrame({"a": [95.0, 3.0, 7.0, 5.0], "code": list("WXYZ"), "n": [1, 2, 3, 8]}, list("ABCD"))
@@ -181,7 +199,7 @@ def test_moves_are_relative_to_what_was_and_undefined_from_nothing() -> None:
 
 IMPACT = Impact(
     date(2020, 8, 10), 50, {("silver.tax_return", "b1"): {"A", "B"}, ("silver.vat_invoice", "b2"): {"B", "C"}},
-    [Move("A", "x", 0.5), Move("B", "x", -0.8), Move("B", "y", None), Move("C", "y", 0.01)],
+    [Move("A", "x", 0.5, True), Move("B", "x", -0.8, True), Move("B", "y", None, True), Move("C", "y", 0.01, False)],
     {"A": (500, "B"), "B": (510, "B"), "C": (None, "refer")}, {"A": (540, "A"), "B": (510, "B"), "C": (480, "C")}, "7",
 )  # fmt: skip
 
