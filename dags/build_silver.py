@@ -18,7 +18,9 @@ Clear the failed task, or trigger with the same partition key. A repeated batch 
 ### When it fails
 - `build`, `identify`: usually the engine is down (`vinelake status`); the retries wait for it.
 - `gate`: a rule was broken and none of silver was published; readers still see the last good state. The
-  message gives the report's path. Mend, then clear `build`.
+  message gives the report's path. Mend, then clear `build`. Where the rule is `restatement_within_limit`, a source
+  changed much of the past: look at `vinelake restatement show`, waive the rule for the batch if the past is right as
+  it is told now, then clear `gate`.
 
 ### Owner
 data-engineering

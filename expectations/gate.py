@@ -1,8 +1,9 @@
 """The gate: checks what was built of a layer and publishes it in one commit, or publishes nothing.
 
 A failure raises `GateFailed` naming table, rule and count, and leaves a page that a person can read; an orchestrator's
-task fails with it. Of bronze, batches that stray from the batches before them are kept back alone (`holding`). A rule
-of severity `warning`, or one that somebody waived, is told and keeps nothing back.
+task fails with it. Of bronze, batches that stray from the batches before them are kept back alone (`holding`). Of
+silver, batches that change much of the past wait for a person (`restatement`). A rule of severity `warning`, or one
+that somebody waived, is told and keeps nothing back.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from expectations import growth, holding, one_pass, profiles, report, suites
+from expectations import growth, holding, one_pass, profiles, report, restatement, suites
 from expectations.report import Finding
 from lakehouse import contracts, engine, ledger, tables, waivers
 from lakehouse.errors import BatchesHeld, GateFailed
@@ -45,7 +46,8 @@ def gate(layer: str, partition: str) -> dict[str, Any]:
 
     Returns counts of tables and expectations and the report's path; with nothing built it checks nothing. Batches of
     bronze that stray from those before them are kept back and the rest is published: BatchesHeld, or GateFailed when
-    nothing else came. A suite or identity that is broken keeps back the whole layer: GateFailed.
+    nothing else came. A suite or identity that is broken, or a restatement beyond its limit, keeps back the whole
+    layer: GateFailed.
     """
     parse_partition(partition)
     with engine.session(f"gate_{layer}") as spark, ledger.run(spark, f"gate_{layer}", partition) as run:
@@ -59,11 +61,15 @@ def gate(layer: str, partition: str) -> dict[str, Any]:
         changed = growth.without(spark, changed, judged.held)
         found = check(spark, layer, changed, judged.held) if changed else []
         findings = _waived([*judged.findings, *found], granted)
+        if layer == "silver" and not any(f.holds_back for f in findings):
+            findings += restatement.judge(spark, changed, partition, run.run_id, granted)
         page = report.write(layer, partition, run.run_id, changed, findings, judged.held)
         _record(spark, run.run_id, layer, partition, findings, str(page))
         broken = [f for f in findings if f.holds_back]
         run.details.update(tables=changed, expectations=len(findings), failed=len(broken), held=list(judged.held))
         where = f"{layer}, partition {partition}; report {page}"
+        if restates := [f for f in broken if f.rule == restatement.RULE]:
+            raise _restates(restates, where)
         if faults := [f for f in broken if f.batch_id is None]:
             raise GateFailed(
                 f"{len(faults)} of {len(findings)} expectations failed: "
@@ -94,6 +100,19 @@ def _waived(findings: Sequence[Finding], granted: Sequence[waivers.Waiver]) -> l
         else f
         for f in findings
     ]
+
+
+def _restates(broken: Sequence[Finding], where: str) -> GateFailed:
+    """The error that tells of batches that change more of the past than may pass without a person's word."""
+    told = ". ".join(f"{f.table}, batch {f.batch_id}: {f.detail}" for f in broken[:5])
+    first = broken[0]
+    return GateFailed(
+        f"{len(broken)} batches restate history beyond the limit ({restatement.RULE}): {told}",
+        where=where,
+        remedy=f"nothing of silver was published; look at `vinelake restatement show`, and if the past is right as it "
+        f"is told now, `vinelake waiver add {first.table} {first.rule} --batch {first.batch_id} --why … --until …`, "
+        "then gate again; if not, have the source put it right",
+    )
 
 
 def _held(judged: holding.Judgement, broken: Sequence[Finding], where: str, published: dict[str, Any]) -> GateFailed:

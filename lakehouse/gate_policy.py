@@ -2,6 +2,10 @@
 
 A contract's custom property `gate` names rules by their family; what it leaves out keeps the defaults. A column's
 property `references` names the contract and column in which its values must be known.
+
+`restatement` is about what a batch changes of the past: the share of enterprises for which it matters. A feature's
+move matters from `MOVE_THAT_MATTERS` of its value on; scores that change band are limited by `BAND_MOVES` for all
+sources alike.
 """
 
 from __future__ import annotations
@@ -39,8 +43,14 @@ DEFAULTS: Mapping[str, Tolerance] = MappingProxyType(
         "age": Tolerance(7, DAYS),
         "repeated": Tolerance(0.25, SHARE),
         "unknown": Tolerance(0.25, SHARE),
+        # Single mistakes put right touch a few firms in a hundred a week; a period sent anew touches most.
+        "restatement": Tolerance(0.1, SHARE),
     }
 )
+# A tenth of a feature's value: a smaller move seldom leaves a scorecard's bin.
+MOVE_THAT_MATTERS = 0.1
+# One enterprise in a hundred with another band: as many change it in a usual month by news alone, decisions hang on it.
+BAND_MOVES = 0.01
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ NULL and its coverage says `no_source`; that costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -33,12 +33,17 @@ def build(spark: SparkSession, dates: Sequence[date], invoices: str) -> None:
 
 
 def compute(
-    spark: SparkSession, families: Sequence[Family], dates: Sequence[date], relations: Mapping[str, str], invoices: str
+    spark: SparkSession,
+    families: Sequence[Family],
+    dates: Sequence[date],
+    relations: Mapping[str, str],
+    invoices: str,
+    kept: Collection[str] = (),
 ) -> DataFrame:
     """One row per row of `invoices`, from the tables of silver in `relations` (table → where it can be read).
 
     Who is who and each family are cached for the session until `release`: one statement of all families would be
-    planned for minutes.
+    planned for minutes. Families named in `kept` stay as an earlier call, for the same rows and dates, has cached them.
     """
     read = tables_read(families)
     relations = {table: relation for table, relation in relations.items() if table in read}
@@ -52,6 +57,8 @@ def compute(
     for family in families:
         if any(source.table in held for source in family.sources):
             made[family.name] = _view(family)
+            if family.name in kept:
+                continue
             spark.sql(statement.of_family(family, dates, place)).createOrReplaceTempView(made[family.name])
             spark.catalog.cacheTable(made[family.name])
     return spark.sql(statement.together(families, made, invoices))

@@ -17,7 +17,7 @@ from lakehouse import engine, tables
 from lakehouse.cli import main
 from lakehouse.errors import ConfigError, EngineError, GateFailed
 from lakehouse.settings import get_settings
-from spark_jobs import dbt_run, feature_access, feature_docs, features
+from spark_jobs import dbt_run, feature_access, feature_docs, features, invoice_features
 from spark_jobs.source_features import job, leakage
 
 pytestmark = pytest.mark.engine
@@ -204,6 +204,18 @@ def test_features_are_got_by_firm_and_name(builds: Builds) -> None:
         assert told_so in str(caught.value)
     with engine.session("test_features") as spark:
         assert leakage.check(spark, date.fromisoformat(SECOND)) == 2
+
+
+def test_the_models_give_the_same_without_dbt_from_relations_that_are_named(builds: Builds) -> None:
+    dates = [date.fromisoformat(FIRST), date.fromisoformat(SECOND)]
+    with engine.session("test_features") as spark:
+        silver = {name: tables.published_name(name) for name in ("silver.vat_invoice", "silver.enterprise")}
+        made = invoice_features.compute(spark, dates, silver, "again").toPandas()
+        invoice_features.release(spark, "again")
+    made = made.sort_values(["as_of", "enterprise_id"]).reset_index(drop=True)
+    built = builds.after[builds.after.as_of.isin(dates)].reset_index(drop=True)
+    assert len(built) > 2
+    pd.testing.assert_frame_equal(made, built)
 
 
 def test_the_unit_tests_of_the_models_pass(builds: Builds) -> None:
