@@ -17,7 +17,7 @@ from spark_jobs.contradictions import job, statement
 from tests import contradiction_cases as cases
 from tests.contradiction_cases import FIRMS, KINDS, LIAR, Silver
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.apart]
 
 TRIED = [KINDS[name] for name in ("farm_area", "double_pledge")]
 

@@ -33,7 +33,7 @@ from tests.drops import APPLICANT_HEAD, PURCHASE_HEAD, SALE_HEAD, VALID, VOID, p
 from tests.oracle import features_oracle
 from tests.unit import ml_factories
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.apart]
 
 ZONE = ZoneInfo("Asia/Shanghai")
 FIRST, SECOND, THIRD = date(2020, 1, 20), date(2020, 2, 20), date(2020, 3, 20)
