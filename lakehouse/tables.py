@@ -30,6 +30,13 @@ MANIFEST_SCHEMA = (
     "versions map<string, bigint>, batches array<string>"
 )
 PINNED = re.compile(r"View Text: SELECT \* FROM \S+ VERSION AS OF (\d+)")
+# What Delta and the catalog tell a writer whose table another has made in the meantime.
+MADE_MEANWHILE = (
+    "DELTA_PROTOCOL_CHANGED",
+    "DELTA_METADATA_CHANGED",
+    "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION",
+    "TABLE_OR_VIEW_ALREADY_EXISTS",
+)
 NOTED = "note_batches"  # the row that a lakehouse of before batches were named gets, with all it had published
 
 
@@ -82,13 +89,24 @@ def ensure_schemas(spark: SparkSession) -> None:
 
 
 def ensure_control_table(spark: SparkSession, name: str, columns: str) -> str:
-    """Creates a ledger table of schema `control` if it is not there; returns its catalog name."""
+    """Creates a ledger table of schema `control` if it is not there; returns its catalog name.
+
+    The first jobs of a lakehouse start at once: one that comes second in making a table takes what the first has made.
+    """
+    from pyspark.errors import PySparkException
+
     settings = get_settings()
     schema = settings.schema_name("control")
     location = settings.warehouse_dir / schema / name
     full = f"{schema}.{name}"
-    if not spark.catalog.tableExists(full):
-        spark.sql(f"CREATE TABLE IF NOT EXISTS {full} ({columns}) USING delta LOCATION '{location}'")
+    for is_last in (False, False, True):
+        if spark.catalog.tableExists(full):
+            break
+        try:
+            spark.sql(f"CREATE TABLE IF NOT EXISTS {full} ({columns}) USING delta LOCATION '{location}'")
+        except PySparkException as error:
+            if is_last or not any(condition in str(error) for condition in MADE_MEANWHILE):
+                raise
     return full
 
 

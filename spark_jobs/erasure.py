@@ -22,7 +22,8 @@ from lakehouse.settings import get_settings
 from lakehouse.time import utc_now
 from lakehouse.vault import erasing, open_vault
 from lakehouse.vault.erasing import Trail
-from spark_jobs import erasure_tables
+from spark_jobs import dbt_run, erasure_tables
+from spark_jobs.contradictions import job as contradictions
 from spark_jobs.pull import sealing_plan
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def resume(strip: Strip, models: Models, step: Callable[[str], None] = lambda _:
 
 def _finish(number: str, trail: Trail, strip: Strip, models: Models, step: Callable[[str], None]) -> dict[str, Any]:
     told = _end_consents(number, trail)
+    contradictions.discard_facts()
     with engine.session("erasure") as spark:
         tables.ensure_schemas(spark)
         found = erasure_tables.concerned(spark, trail, number)
@@ -164,7 +166,7 @@ def folders() -> list[Path]:
     """
     settings = get_settings()
     schemas = [settings.schema_name(layer) for layer in tables.LAYERS]
-    schemas += [f"{schema}_build" for schema in schemas]
+    schemas += [f"{schema}_build" for schema in schemas] + [dbt_run.work_schema()]
     own = [p for warehouse in settings.home.glob("warehouse*") for p in warehouse.iterdir() if p.name in schemas]
     own += [settings.landing_dir, settings.inbox_dir, settings.reports_dir, settings.vault_dir, _samples()]
     own += [settings.home / name / (settings.environment or "main") for name in ("lineage", "erasures")]

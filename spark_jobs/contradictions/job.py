@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from functools import reduce
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse import engine, ledger, tables
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 TABLE = "gold.contradiction"
+FACTS = f"{statement.PREFIX}_"
 
 
 def build(partition: str) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def prepared(spark: SparkSession, plan: Plan, purpose: str = "kinds") -> Iterato
     they are made of would be planned for minutes. Some hold tokens of persons, so they go when they were used.
     """
     made: list[Step] = []
-    place = get_settings().warehouse_dir / dbt_run.work_schema() / f"{statement.PREFIX}_{purpose}"
+    place = _work() / f"{FACTS}{purpose}"
     shutil.rmtree(place, ignore_errors=True)  # what a killed run left
     try:
         for step in plan.facts:
@@ -77,6 +79,16 @@ def prepared(spark: SparkSession, plan: Plan, purpose: str = "kinds") -> Iterato
         for step in reversed(made):
             spark.catalog.dropTempView(step.view)
         shutil.rmtree(place, ignore_errors=True)
+
+
+def discard_facts() -> None:
+    """Removes the facts that a killed run left written down."""
+    for place in _work().glob(f"{FACTS}*"):
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _work() -> Path:
+    return get_settings().warehouse_dir / dbt_run.work_schema()
 
 
 def compute(spark: SparkSession, kinds: Sequence[Kind], plan: Plan, day: date) -> DataFrame:

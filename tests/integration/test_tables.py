@@ -140,6 +140,29 @@ def test_two_publishers_at_once_both_survive(spark, monkeypatch: pytest.MonkeyPa
     assert manifests(spark) == 2
 
 
+def test_jobs_that_make_the_same_ledger_at_once_all_go_on(spark) -> None:
+    start, failed = threading.Barrier(4), []
+
+    def work(number: int) -> None:
+        with engine.session() as own:
+            for ledger in range(4):
+                start.wait(60)
+                try:
+                    tables.append_control(own, f"race_{ledger}", "number int", [(number,)])
+                except Exception as error:  # told below, in the test's own thread
+                    failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    for ledger in range(4):
+        name = tables.ensure_control_table(spark, f"race_{ledger}", "number int")
+        assert sorted(row[0] for row in spark.table(name).collect()) == [0, 1, 2, 3]
+
+
 def test_the_content_hash_knows_rows_but_not_their_order(spark) -> None:
     def hashed(*values: tuple[int | None, str | None]) -> str:
         return tables.content_hash(rows(spark, *values))
