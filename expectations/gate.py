@@ -147,7 +147,7 @@ def check(spark: SparkSession, layer: str, changed: Mapping[str, int], held: Col
     of_feeds = {c.silver.table for c in contracts.load_all(get_settings().contracts_dir).values() if c.silver}
 
     def check_feed(table: str) -> list[Finding]:
-        rows = f"{tables.build_name(table)} VERSION AS OF {changed[table]}"
+        rows = tables.at_version(table, changed[table])
         return one_pass.findings(spark, table, rows, _suite(spark, table))[0]
 
     in_one_pass = {*of_feeds, SOURCE_FEATURE_TABLE}
@@ -281,7 +281,7 @@ class _Validator:
 
     def _name(self, table: str) -> str:
         if table in self.changed:
-            return f"{tables.build_name(table)} VERSION AS OF {self.changed[table]}"
+            return tables.at_version(table, self.changed[table])
         if tables.is_published(self.spark, table):
             return tables.published_name(table)
         return ""

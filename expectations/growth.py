@@ -103,7 +103,7 @@ def _check_table(
     new: Sequence[Any],
 ) -> list[Finding]:
     """What comes of one table: `booked` are all its batches in the ledger, `new` those whose rows are looked at."""
-    build = f"{tables.build_name(table)} VERSION AS OF {version}"
+    build = tables.at_version(table, version)
     is_quarantine = table == QUARANTINE
     words = {"quarantined": "held"} if is_quarantine else {"accepted": "accepted", "duplicate": "duplicate"}
     figures = {word: "count(*)" if is_quarantine else f"count_if(disposition = '{word}')" for word in words}

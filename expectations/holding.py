@@ -19,7 +19,7 @@ from expectations.report import Finding
 from lakehouse import contracts, engine, ledger, waivers
 from lakehouse.contracts import Contract
 from lakehouse.settings import get_settings
-from lakehouse.tables import build_name, published_batches, split
+from lakehouse.tables import at_version, published_batches, split
 from lakehouse.waivers import Waiver
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def judge(spark: SparkSession, changed: Mapping[str, int], granted: Sequence[Wai
 
     def judge_feed(contract: Contract) -> Judgement:
         arrived = arrivals[contract.id]
-        build = f"{build_name(contract.bronze_table)} VERSION AS OF {changed[contract.bronze_table]}"
+        build = at_version(contract.bronze_table, changed[contract.bronze_table])
         # A feed's history is compared with nothing, and too large to be looked at for nothing.
         counted = [arrival for arrival in arrived if arrival.span_days is not None]
         measured = profiles.measure(spark, contract, build, counted)

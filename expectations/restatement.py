@@ -23,7 +23,7 @@ from expectations.restating import INVOICES, Fact, Restated
 from lakehouse import contracts, ledger, restatements, tables, waivers
 from lakehouse.contracts import Contract
 from lakehouse.gate_policy import BAND_MOVES, BLOCKING, MOVE_THAT_MATTERS, OFF, GatePolicy
-from lakehouse.known import moment
+from lakehouse.known import known_on, moment
 from lakehouse.restatements import OfEnterprise, OfFeature, OfSource
 from lakehouse.settings import get_settings
 from lakehouse.time import parse_partition, utc_now
@@ -243,11 +243,11 @@ class _Candidate:
         read = {*job.tables_read(families), INVOICES, ENTERPRISES}
         versions = {table: v for table, v in {**published, **changed}.items() if table in read}
         self.after = {
-            t: self._view(f"SELECT * FROM {restating.at(t, v)}", _name("after", t)) for t, v in versions.items()
+            t: self._view(f"SELECT * FROM {tables.at_version(t, v)}", _name("after", t)) for t, v in versions.items()
         }
         self.rows, self.before = {}, dict(self.after)
         for table, fact in facts.items():
-            rows = restating.statement(fact, self.after[table], restating.at(table, published[table]))
+            rows = restating.statement(fact, self.after[table], tables.at_version(table, published[table]))
             self.rows[table] = self._view(rows, _name("restating", table), stored=True)
             kept = restating.without(fact, self.after[table], self.rows[table])
             self.before[table] = self._view(kept, _name("before", table))
@@ -259,9 +259,7 @@ class _Candidate:
             f"ON {restating.same('told', 'hit', (*self.facts[t].keys, 'version_no'))}"
             for t, rows in self.rows.items()
         ]
-        # The first day at whose 00:00 it is known.
-        day = "cast(max(moment) AS date) + CASE WHEN max(moment) > date_trunc('day', max(moment)) THEN 1 ELSE 0 END"
-        last = self.spark.sql(f"SELECT {day} FROM ({' UNION ALL '.join(known)})").collect()[0][0]
+        last = self.spark.sql(f"SELECT {known_on('max(moment)')} FROM ({' UNION ALL '.join(known)})").collect()[0][0]
         as_of = max(partition, last or partition)
         there = f"SELECT count(DISTINCT enterprise_id) FROM {self.after[ENTERPRISES]} WHERE known_at <= {moment(as_of)}"
         impact = Impact(as_of, self.spark.sql(there).collect()[0][0], self._owners(as_of))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from expectations.report import STYLE
 from lakehouse.gate_policy import BAND_MOVES, MOVE_THAT_MATTERS
-from lakehouse.restatements import WAITS, OfEnterprise, OfFeature, OfSource
+from lakehouse.restatements import WAITS, OfEnterprise, OfFeature, OfSource, bands_first, most_moved
 from lakehouse.settings import get_settings
 
 LISTED = 200  # rows of a table on the page; the tables in schema control hold all
@@ -70,20 +70,18 @@ def _parts(
         yield f"<p>By champion version {escape(model_version)}; up to {BAND_MOVES:.0%} of enterprises may change.</p>"
         yield _table("before after enterprises", [(*bands, n) for bands, n in sorted(crossed.items())])
     yield "<h2>Enterprises</h2>"
-    ranked = sorted(enterprises, key=lambda e: (e.band_before == e.band_after, -e.features, e.enterprise_id))
     yield _table(
         "enterprise features_moved largest of band_before band_after score_before score_after",
         [
             (e.enterprise_id, e.features, _share(e.largest_change), e.largest_feature or "", e.band_before or "",
              e.band_after or "", e.score_before, e.score_after)
-            for e in ranked
+            for e in bands_first(enterprises)
         ],
     )  # fmt: skip
     yield "<h2>Features</h2>"
-    most = sorted(features, key=lambda f: (-f.enterprises, f.feature))
     yield _table(
         "feature enterprises median largest",
-        [(f.feature, f.enterprises, _share(f.median_change), _share(f.largest_change)) for f in most],
+        [(f.feature, f.enterprises, _share(f.median_change), _share(f.largest_change)) for f in most_moved(features)],
     )
 
 

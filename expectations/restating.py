@@ -97,11 +97,13 @@ def look(
     """
     dated = {INVOICES, *(source.table for family in families for source in family.sources if source.day)}
     asked = [table for table in changed if table in published and table in dated]
-    told = {table: dict(spark.sql(f"SELECT * FROM {at(table, changed[table])}").dtypes) for table in asked}
+    told = {
+        table: dict(spark.sql(f"SELECT * FROM {tables.at_version(table, changed[table])}").dtypes) for table in asked
+    }
     there = facts(families, told)
 
     def count(fact: Fact) -> list[Restated]:
-        rows = statement(fact, at(fact.table, changed[fact.table]), at(fact.table, published[fact.table]))
+        rows = statement(fact, *(tables.at_version(fact.table, side[fact.table]) for side in (changed, published)))
         keys = ", ".join(f"`{key}`" for key in fact.keys)
         counted = f"SELECT batch_id, kind, count(DISTINCT {keys}) AS n FROM ({rows}) GROUP BY batch_id, kind"
         batches: dict[str, dict[str, int]] = {}
@@ -111,11 +113,6 @@ def look(
 
     found = [one for part in engine.side_by_side(count, there.values()) for one in part]
     return {one.table: there[one.table] for one in found}, found
-
-
-def at(table: str, version: int) -> str:
-    """A version of a table's build, as a relation."""
-    return f"{tables.build_name(table)} VERSION AS OF {version}"
 
 
 def statement(fact: Fact, candidate: str, published: str) -> str:

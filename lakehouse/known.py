@@ -82,6 +82,11 @@ def moment(day: date) -> str:
     return f"timestamp'{business_midnight(day).isoformat()}'"
 
 
+def known_on(instant: str) -> str:
+    """SQL: the first day at whose 00:00 an instant is past; what is known at 00:00 sharp counts for that day."""
+    return f"cast({instant} + interval '86399.999999' second AS date)"
+
+
 def macro(name: str, *arguments: Any, **named: Any) -> str:
     """The text that a macro of the dbt project gives; only macros without dbt's own functions can be asked for."""
     return str(getattr(_macros(), name)(*arguments, **named))

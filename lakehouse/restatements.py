@@ -12,7 +12,7 @@ Three tables, one look of silver's gate a `run_id`. They tell what would follow,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -107,6 +107,16 @@ def record(spark: SparkSession, rows: Sequence[OfSource | OfFeature | OfEnterpri
         tables.append_control(spark, name, schema(of), [astuple(row) for row in rows if isinstance(row, of)])
 
 
+def most_moved(features: Iterable[OfFeature]) -> list[OfFeature]:
+    """In a reader's order: the features that move for most enterprises first."""
+    return sorted(features, key=lambda f: (-f.enterprises, f.feature))
+
+
+def bands_first(enterprises: Iterable[OfEnterprise]) -> list[OfEnterprise]:
+    """In a reader's order: enterprises whose band changes first, then those of which most features move."""
+    return sorted(enterprises, key=lambda e: (e.band_before == e.band_after, -e.features, e.enterprise_id))
+
+
 def last(
     spark: SparkSession, partition: str | None = None
 ) -> tuple[list[OfSource], list[OfFeature], list[OfEnterprise]]:
@@ -131,8 +141,6 @@ def last(
     }
     return (
         sorted(found["restatement"], key=lambda r: (r.table_name, r.batch_id)),
-        sorted(found["restatement_feature"], key=lambda r: (-r.enterprises, r.feature)),
-        sorted(
-            found["restatement_enterprise"], key=lambda r: (r.band_before == r.band_after, -r.features, r.enterprise_id)
-        ),
+        most_moved(found["restatement_feature"]),
+        bands_first(found["restatement_enterprise"]),
     )

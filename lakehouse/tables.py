@@ -67,6 +67,11 @@ def build_name(table: str) -> str:
     return f"{get_settings().schema_name(layer)}_build.{name}"
 
 
+def at_version(table: str, version: int) -> str:
+    """One version of a table's build, as a relation of a query."""
+    return f"{build_name(table)} VERSION AS OF {version}"
+
+
 def build_location(table: str) -> str:
     layer, name = split(table)
     return str(get_settings().warehouse_dir / f"{get_settings().schema_name(layer)}_build" / name)
@@ -284,10 +289,7 @@ def _brings_nothing(spark: SparkSession, now: Manifest, changed: Mapping[str, in
 
 def _point_views(spark: SparkSession, versions: Mapping[str, int]) -> None:
     for table, version in sorted(versions.items()):
-        spark.sql(
-            f"CREATE OR REPLACE VIEW {published_name(table)} AS "
-            f"SELECT * FROM {build_name(table)} VERSION AS OF {version}"
-        )
+        spark.sql(f"CREATE OR REPLACE VIEW {published_name(table)} AS SELECT * FROM {at_version(table, version)}")
 
 
 def repair_views(spark: SparkSession) -> None:

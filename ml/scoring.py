@@ -140,7 +140,7 @@ def replay(as_of: str) -> dict:
         if version is None:
             raise ModelError(f"model version {number} is gone from the registry", where=SCORES)
         source = spark.sql(
-            f"SELECT * FROM {tables.build_name(FEATURES)} VERSION AS OF {int(snapshot.split('@')[1])} "
+            f"SELECT * FROM {tables.at_version(FEATURES, int(snapshot.split('@')[1]))} "
             f"WHERE as_of = date'{day.isoformat()}'"
         )
         statement = registry.artifact_text(version.run_id, "scorecard.sql")
@@ -190,7 +190,7 @@ def explain(enterprise_id: str, as_of: str | None = None) -> dict:
         scored_version = int(row["feature_snapshot"].split("@")[1])
         values = to_pandas(
             spark.sql(
-                f"SELECT {names} FROM {tables.build_name(FEATURES)} VERSION AS OF {scored_version} "
+                f"SELECT {names} FROM {tables.at_version(FEATURES, scored_version)} "
                 f"WHERE enterprise_id = '{_safe(enterprise_id)}' AND as_of = date'{row['as_of']}'"
             )
         )

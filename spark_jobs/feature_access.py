@@ -65,7 +65,7 @@ def on_spine(spark: SparkSession, spine: pa.Table, names: Sequence[str] = ()) ->
     places = _places(spark)
     wanted = list(dict.fromkeys(names)) or [name for name in places if name not in KEYS]
     _known(wanted, places)
-    built = _dates(spark)
+    built = features.published_dates(spark)
     taken = {day: _latest(built, day) for day in sorted(set(spine["as_of"].to_pylist()))}
     used = pa.array([taken[day] for day in spine["as_of"].to_pylist()], pa.date32())
     rows = spark.createDataFrame(spine.append_column("features_as_of", used))
@@ -94,11 +94,6 @@ def _places(spark: SparkSession) -> dict[str, str]:
     """Each column of the published tables of features, with its table; keys with that of the invoices."""
     held = [table for table in TABLES if tables.is_published(spark, table)]
     return {name: table for table in reversed(held) for name in tables.read(spark, table).columns}
-
-
-def _dates(spark: SparkSession) -> list[date]:
-    name = tables.published_name(features.TABLE)
-    return [row[0] for row in spark.sql(f"SELECT DISTINCT as_of FROM {name} ORDER BY as_of").collect()]
 
 
 def _latest(built: Sequence[date], day: date) -> date:
@@ -131,7 +126,7 @@ def _complete(spark: SparkSession, rows: DataFrame, day: date, asked: Sequence[s
     missing = [one for one in asked if one not in found]
     if asked and not missing:
         return
-    dates = _dates(spark)
+    dates = features.published_dates(spark)
     if day not in dates:
         raise ConfigError(
             f"no features were built for {day}",

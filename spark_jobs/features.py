@@ -62,8 +62,14 @@ def as_of_dates(spark: SparkSession, partition: str) -> list[date]:
     """The dates to build: the partition, its observation dates, and those readers already have."""
     dates = {parse_partition(partition), *observation_dates(spark, partition)}
     if tables.is_published(spark, TABLE):
-        dates |= {row[0] for row in tables.read(spark, TABLE).select("as_of").distinct().collect()}
+        dates.update(published_dates(spark))
     return sorted(dates)
+
+
+def published_dates(spark: SparkSession) -> list[date]:
+    """The dates that readers have features of, ascending; they must be published."""
+    rows = spark.sql(f"SELECT DISTINCT as_of FROM {tables.published_name(TABLE)} ORDER BY as_of").collect()
+    return [row[0] for row in rows]
 
 
 def observation_dates(spark: SparkSession, partition: str) -> list[date]:

@@ -43,13 +43,13 @@ def rendered(dates: Sequence[date], relations: Mapping[str, str], prefix: str) -
 
     ConfigError for a model that cannot be rendered, or reads a table that no relation is given for.
     """
-    paths, done, macros = _paths(), set(), _macros()
+    paths, done, macros, configs = _paths(), set(), _macros(), _folder_configs()
 
     def make(name: str) -> Iterator[tuple[str, str, bool]]:
         if name in done:
             return
         done.add(name)
-        query, read, stored = _render(paths[name], macros, dates, relations, prefix)
+        query, read, stored = _render(paths[name], macros, configs, dates, relations, prefix)
         for other in read:
             yield from make(other)
         yield name, query, stored
@@ -58,12 +58,17 @@ def rendered(dates: Sequence[date], relations: Mapping[str, str], prefix: str) -
 
 
 def _render(
-    path: Path, macros: str, dates: Sequence[date], relations: Mapping[str, str], prefix: str
+    path: Path,
+    macros: str,
+    configs: Mapping[str, Any],
+    dates: Sequence[date],
+    relations: Mapping[str, str],
+    prefix: str,
 ) -> tuple[str, list[str], bool]:
     import jinja2
 
     read: list[str] = []
-    config = _folder_config(path.parent.name)
+    config = {key.lstrip("+"): value for key, value in (configs.get(path.parent.name) or {}).items()}
 
     def ref(name: str) -> str:
         read.append(name)
@@ -93,13 +98,12 @@ def _render(
         ) from error
 
 
-def _folder_config(folder: str) -> dict[str, Any]:
-    """What the project's file says of the models of a folder."""
+def _folder_configs() -> dict[str, Any]:
+    """What the project's file says of the models of each folder."""
     from ruamel.yaml import YAML
 
     told = YAML(typ="safe").load((dbt_run.project_dir() / "dbt_project.yml").read_text(encoding="utf-8"))
-    of_folder = told["models"][told["name"]].get(folder) or {}
-    return {key.lstrip("+"): value for key, value in of_folder.items()}
+    return dict(told["models"][told["name"]])
 
 
 def _paths() -> dict[str, Path]:

@@ -127,18 +127,15 @@ def added(found: DataFrame, held: DataFrame | None, kinds: Sequence[Kind]) -> Da
     Other rules may find the same a little earlier or later: within a kind's quiet months of a finding that was told,
     an enterprise has no further one.
     """
+    from pyspark.sql import functions
+
     if held is None:
         return found
     quiet = " ".join(f"WHEN '{kind.name}' THEN {kind.quiet_months}" for kind in kinds)
     months = f"CASE new.kind {quiet} ELSE 0 END"
-    close = (
-        "new.enterprise_id = old.enterprise_id AND new.kind = old.kind "
-        f"AND old.found_on > add_months(new.found_on, -{months}) AND old.found_on < add_months(new.found_on, {months})"
+    told_already = (
+        "new.enterprise_id = old.enterprise_id AND new.kind = old.kind AND (old.found_on = new.found_on OR "
+        f"(old.found_on > add_months(new.found_on, -{months}) AND old.found_on < add_months(new.found_on, {months})))"
     )
-    from pyspark.sql import functions
-
-    again = found.alias("new").join(held.alias("old"), functions.expr(f"({close}) OR {SAME}"), "left_anti")
+    again = found.alias("new").join(held.alias("old"), functions.expr(told_already), "left_anti")
     return held.unionByName(again, allowMissingColumns=True)
-
-
-SAME = "(new.enterprise_id = old.enterprise_id AND new.kind = old.kind AND new.found_on = old.found_on)"

@@ -18,6 +18,7 @@ from typing import Any
 
 from lakehouse import known
 from lakehouse.errors import ConfigError
+from lakehouse.known import known_on
 from spark_jobs.contradictions import catalogue
 from spark_jobs.contradictions.catalogue import Kind
 
@@ -181,11 +182,6 @@ class _Compiler:
             return environment.from_string(path.read_text(encoding="utf-8")).render(**context)
         except (jinja2.TemplateError, TypeError) as error:
             raise ConfigError(f"{path.name} cannot be read: {error}", where=str(path), remedy="mend it") from error
-
-
-def known_on(moment: str) -> str:
-    """SQL: the first day at whose beginning a moment was past."""
-    return f"cast({moment} + interval '86399.999999' second AS date)"
 
 
 def stands_on(row: str, day: str) -> str:
