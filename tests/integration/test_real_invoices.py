@@ -11,13 +11,21 @@ import pytest
 
 from lakehouse import engine, ledger, tables
 from lakehouse.errors import ModelError
-from lakehouse.settings import get_settings
+from lakehouse.settings import Settings, get_settings
+from lakehouse.time import session_conf
 from tests.conftest import free_port
 from tests.integration.conftest import run_main_job
 from tests.oracle import features_oracle, raw_counts
 
 pytestmark = [pytest.mark.engine, pytest.mark.apart, pytest.mark.real]
 RECEIVED = "2020-03-01"
+# The tests' engine is set for small tables; a million rows pay for generated code.
+MANY_ROWS = {
+    "spark.sql.adaptive.enabled": "true",
+    "spark.sql.codegen.factoryMode": "FALLBACK",
+    "spark.sql.codegen.wholeStage": "true",
+    "spark.sql.shuffle.partitions": str(Settings().shuffle_partitions),
+}
 CUTS = ["2019-01-01", "2019-07-01", "2020-01-01", RECEIVED]
 
 
@@ -28,6 +36,7 @@ def real_lakehouse(running_engine: None, real_invoices: Path) -> Iterator[None]:
         patch.setenv("VINELAKE_ENVIRONMENT", "realinvoices")
         patch.setenv("VINELAKE_POSTGRES_PORT", str(free_port()))
         patch.setenv("VINELAKE_MLFLOW_PORT", str(free_port()))
+        patch.setattr(engine, "session_conf", lambda timezone: session_conf(timezone) | MANY_ROWS)
         get_settings.cache_clear()
         run_main_job(RECEIVED, real_invoices)
         yield
