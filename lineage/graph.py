@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse.contracts import Contract
 from lakehouse.errors import ConfigError
-from lineage import dbt_models, silver, source_features
+from lineage import contradictions, dbt_models, silver, source_features
 from lineage.values import Relation
 
 if TYPE_CHECKING:
@@ -128,10 +128,13 @@ class Graph:
 
 
 @lru_cache(maxsize=4)
-def _of_texts(known: tuple[Contract, ...], project: Path) -> tuple[dict[str, Relation], dict[str, dbt_models.Model]]:
-    """Silver and dbt's models; they take a second or two, and do not change while a process runs."""
+def _of_texts(
+    known: tuple[Contract, ...], project: Path
+) -> tuple[dict[str, Relation], dict[str, dbt_models.Model], dict[str, Relation]]:
+    """Silver, dbt's models and findings; they take some seconds, and do not change while a process runs."""
     tables = silver.silver({contract.id: contract for contract in known})
-    return tables, dbt_models.load(project / "dbt_project", tables)
+    models = dbt_models.load(project / "dbt_project", tables)
+    return tables, models, contradictions.followed(project, tables)
 
 
 def build(known: Mapping[str, Contract], project: Path, models: Iterable[ModelInputs] = ()) -> Graph:
@@ -140,7 +143,7 @@ def build(known: Mapping[str, Contract], project: Path, models: Iterable[ModelIn
     for contract in known.values():
         _add_source(graph, contract)
         _add_table(graph, contract.bronze_table, "bronze", silver.bronze(contract))
-    tables, steps = _of_texts(tuple(known.values()), project)
+    tables, steps, findings = _of_texts(tuple(known.values()), project)
     for name, made in tables.items():
         _add_table(graph, name, "silver", made)
         if made.open:
@@ -151,6 +154,8 @@ def build(known: Mapping[str, Contract], project: Path, models: Iterable[ModelIn
     features = next((step.made for step in steps.values() if step.table == FEATURES), None)
     if others := source_features.followed(project, tables, features):
         _add_table(graph, source_features.TABLE, "feature", others)
+    for name, made in findings.items():
+        _add_table(graph, name, "gold", made)
     _add_outcomes(graph)
     graph.add(Node(SCORES, "score", True))
     graph.connect([FEATURES], SCORES, ROWS)

@@ -65,10 +65,27 @@ def test_every_table_is_followed_and_every_feature_comes_from_a_source(graph: Gr
 def test_models_that_readers_get_are_called_gold_and_steps_dbt(graph: Graph) -> None:
     tables = {n.id for n in graph.nodes.values() if n.is_table and n.id.startswith(("gold.", "dbt."))}
     names = {path.stem for path in (PROJECT_DIR / "dbt_project" / "models").glob("**/*.sql")}
-    assert {name.partition(".")[2] for name in tables} == names | {"enterprise_score", "enterprise_source_features"}
     others = "gold.enterprise_source_features"
+    findings = {"gold.contradiction", "gold.trade_match", "gold.trade_unmatched"}
+    assert {name.partition(".")[2] for name in tables - findings} == names | {
+        "enterprise_score",
+        "enterprise_source_features",
+    }
     gold = {"gold.enterprise_features", others, "gold.enterprise_flow_daily", "gold.enterprise_pair_daily"}
-    assert {name for name in tables if name.startswith("gold.")} == gold | {lineage.SCORES}
+    assert {name for name in tables if name.startswith("gold.")} == gold | findings | {lineage.SCORES}
+
+
+def test_findings_are_made_of_the_sources_that_their_statements_compare(graph: Graph) -> None:
+    def sources(column: str) -> set[str]:
+        return {n.partition("__")[0] for n in graph.above([column], (VALUE,)) if graph.nodes[n].kind == "source"}
+
+    assert sources("gold.trade_match.amount") == {"payments", "platform"}
+    assert sources("gold.trade_match.invoice_number") == {"vat_invoices"}
+    assert {"customs", "social_insurance", "payments", "land", "platform"} <= sources("gold.contradiction.evidence")
+    assert "bureau" not in sources("gold.contradiction.evidence")
+    assert not features(graph, "silver.land_plot.claimed_area_mu") and "gold.contradiction.checks" in graph.below(
+        ["silver.land_plot.claimed_area_mu"]
+    )
 
 
 def test_an_invoice_s_tax_reaches_the_features_of_tax_and_no_others(graph: Graph) -> None:
