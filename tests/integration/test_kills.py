@@ -13,8 +13,8 @@ import pytest
 
 from lakehouse import engine, tables
 from lakehouse.settings import PROJECT_DIR, Settings
-from spark_jobs import bronze, silver
-from tests.integration.conftest import FIRST_DROP, all_hashes, run_main_job
+from spark_jobs import bronze, landing, silver
+from tests.integration.conftest import FIRST_DROP, SECOND_DROP, all_hashes, run_main_job
 
 pytestmark = pytest.mark.engine
 MAIN_JOB = """
@@ -46,38 +46,10 @@ def wait_for(condition: Callable[[], bool], client: subprocess.Popen, seconds: f
         time.sleep(0.05)
 
 
-def test_killed_anywhere_and_run_again_gives_the_same_tables(
-    two_drops: dict, first_drop: Path, lakehouse: Settings
-) -> None:
-    def log(table: str) -> Path:
-        return Path(tables.build_location(table)) / "_delta_log"
-
-    client = start(MAIN_JOB, FIRST_DROP, str(first_drop))
-    wait_for(log("bronze.gov_tax__purchase_invoice").exists, client)
-    client.kill()
-    client.wait()
-
-    client = start(MAIN_JOB, FIRST_DROP, str(first_drop))
-    wait_for(log("silver.vat_invoice").exists, client)
-    client.kill()
-    client.wait()
-
-    client = start(MAIN_JOB, FIRST_DROP, str(first_drop))
-    wait_for(log("gold.enterprise_flow_daily").exists, client)
-    engine.process().running().kill()  # the last kill: an engine that starts anew compiles everything anew
-    assert client.wait(timeout=120) != 0
-    engine.start()
-
-    run_main_job(FIRST_DROP, first_drop)
-    with engine.session() as spark:
-        assert all_hashes(spark) == two_drops["first_hash"]
-
-
 def test_a_killed_clients_late_commit_reaches_no_reader_and_no_later_build(
     first_drop: Path, lakehouse: Settings
 ) -> None:
     from expectations.gate import gate
-    from spark_jobs import landing
 
     landing.land(FIRST_DROP, first_drop)
     bronze.build(FIRST_DROP)
@@ -107,3 +79,33 @@ def test_a_killed_clients_late_commit_reaches_no_reader_and_no_later_build(
     with engine.session() as spark:
         assert tables.begin_build(spark, table) is not None
         assert tables.content_hash(spark.table(tables.build_name(table))) == published
+
+
+def test_drops_built_together_and_killed_anywhere_give_the_tables_of_one_by_one(
+    two_drops: dict, first_drop: Path, second_drop: Path, lakehouse: Settings
+) -> None:
+    """A backfill: both drops land before anything is built, and one build takes them in."""
+
+    def log(table: str) -> Path:
+        return Path(tables.build_location(table)) / "_delta_log"
+
+    landing.land(FIRST_DROP, first_drop)
+    client = start(MAIN_JOB, SECOND_DROP, str(second_drop))
+    wait_for(log("bronze.gov_tax__purchase_invoice").exists, client)
+    client.kill()
+    client.wait()
+
+    client = start(MAIN_JOB, SECOND_DROP, str(second_drop))
+    wait_for(log("silver.vat_invoice").exists, client)
+    client.kill()
+    client.wait()
+
+    client = start(MAIN_JOB, SECOND_DROP, str(second_drop))
+    wait_for(log("gold.enterprise_flow_daily").exists, client)
+    engine.process().running().kill()  # the last kill: an engine that starts anew compiles everything anew
+    assert client.wait(timeout=120) != 0
+    engine.start()
+
+    run_main_job(SECOND_DROP, second_drop)
+    with engine.session() as spark:
+        assert all_hashes(spark) == two_drops["second_hash"]
