@@ -83,6 +83,16 @@ def follow(
     return watch
 
 
+@contextlib.contextmanager
+def bronze_held() -> Iterator[Callable[[], None]]:
+    """Yields what keeps bronze from being built, to be called as `prepare`; it may be built again after the block."""
+    api = airflow.client()
+    try:
+        yield partial(api.pause, "build_bronze")
+    finally:
+        api.unpause("build_bronze")
+
+
 def nothing_new(seen: list[Any], started: set[str], watch: Watch) -> bool:
     """Whether what was started brought nothing that was not published before."""
     first = [t for t in seen if t.run_id in started and t.task_id == "land"]
