@@ -21,7 +21,8 @@ from lineage.models import ModelInputs
 # What the graph is read from, and what reads it.
 TEXTS = (
     "contracts/*.yaml", "dbt_project/dbt_project.yml", "dbt_project/macros/**/*.sql", "dbt_project/models/**/*.sql",
-    "dbt_project/source_features/*.yaml", "lakehouse/known.py",
+    "dbt_project/source_features/*.yaml", "dbt_project/contradictions/*.yaml", "dbt_project/contradictions/*/*.sql",
+    "lakehouse/known.py",
     "spark_jobs/**/*.py", "lakehouse/contracts.py", "lakehouse/feeds.py", "lakehouse/records.py", "ml/tables_io.py",
     "lineage/*.py",
 )  # fmt: skip

@@ -13,7 +13,7 @@ from lakehouse import contracts
 from lakehouse.cli import main
 from lakehouse.errors import ConfigError
 from lakehouse.settings import PROJECT_DIR, get_settings
-from lineage import forbidden, models, tree
+from lineage import forbidden, models, store, tree
 from lineage import graph as lineage
 from lineage.graph import FEATURES, OUTCOMES, ROWS, VALUE, Graph
 
@@ -237,6 +237,13 @@ def test_the_command_shows_a_tree_and_keeps_the_graph(command, tmp_path: Path) -
     told = json.loads(again.stdout)
     assert {"id": MODEL, "kind": "model", "rows": False, "inputs by": models.CANDIDATES} in told["nodes"]
     assert command("silver.nothing.here").exit_code == 1
+
+
+def test_the_graph_is_read_anew_when_a_statement_or_catalogue_changes() -> None:
+    watched = {path for pattern in store.TEXTS for path in PROJECT_DIR.glob(pattern)}
+    folders = [PROJECT_DIR / "dbt_project" / name for name in ("models", "macros", "contradictions", "source_features")]
+    read = {path for folder in folders for end in ("sql", "yaml") for path in folder.rglob(f"*.{end}")}
+    assert len(read) > 60 and read <= watched
 
 
 def test_the_command_ends_with_one_where_a_forbidden_column_arrives(command) -> None:
