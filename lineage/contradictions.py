@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import sqlglot
@@ -11,9 +11,6 @@ from lakehouse import known
 from lineage.queries import evaluate_query
 from lineage.values import Relation, table
 from spark_jobs.contradictions import catalogue, job, statement, trade
-from spark_jobs.contradictions.statement import Step
-
-RULES = ""  # which rules told a finding is no column of a source
 
 
 def followed(project: Path, tables: Mapping[str, Relation]) -> dict[str, Relation]:
@@ -26,35 +23,21 @@ def followed(project: Path, tables: Mapping[str, Relation]) -> dict[str, Relatio
         return {}
     # A contract that was taken away leaves no keys to read its table's versions by.
     there = {name: name for name in tables if known.record_keys(name)}
-    return _contradictions(where, there, tables) | _trade(where, there, tables)
-
-
-def _contradictions(where: Path, there: Mapping[str, str], tables: Mapping[str, Relation]) -> dict[str, Relation]:
     kinds = catalogue.load(where)
-    plan = statement.plan(kinds, there, where)
-    views = _views((*plan.facts, *plan.figures.values()), tables)
+    plan, matching = statement.plan(kinds, there, where), statement.match_plan(there, where)
+    made = {name: table(name, held.columns) for name, held in tables.items()}
+    for step in (*plan.facts, *plan.figures.values(), *matching.facts):
+        if step.view not in made:  # many facts are read by both plans
+            made[step.view] = _evaluated(step.sql, made)
+    found = {name: made[view] for name, view in trade.TABLES.items() if view in made}
     told = {
-        kind.name: _evaluated(job.told(kind, plan.figures[kind.name], plan.registered, RULES), views)
+        kind.name: _evaluated(job.told(kind, plan.figures[kind.name], plan.registered, rules=""), made)
         for kind in kinds
         if kind.name in plan.figures
     }
-    if not told:
-        return {}
-    return {job.TABLE: _evaluated(" UNION ALL ".join(f"SELECT * FROM {name}" for name in told), told)}
-
-
-def _trade(where: Path, there: Mapping[str, str], tables: Mapping[str, Relation]) -> dict[str, Relation]:
-    plan = statement.match_plan(there, where)
-    views = {} if plan.left_out else _views(plan.facts, tables)
-    return {name: views[view] for name, view in trade.TABLES.items() if view in views}
-
-
-def _views(steps: Iterable[Step], tables: Mapping[str, Relation]) -> dict[str, Relation]:
-    """The relation of every step, each of silver and of the steps before it."""
-    made = {name: table(name, held.columns) for name, held in tables.items()}
-    for step in steps:
-        made[step.view] = _evaluated(step.sql, made)
-    return made
+    if told:
+        found[job.TABLE] = _evaluated(" UNION ALL ".join(f"SELECT * FROM {name}" for name in told), told)
+    return found
 
 
 def _evaluated(text: str, there: Mapping[str, Relation]) -> Relation:

@@ -17,8 +17,8 @@ from rich.console import Console
 def backfill(first: datetime, last: datetime, every: int, files: bool, together: bool) -> None:
     """Pull and build a range of days, the oldest first, each to its scores before the next begins.
 
-    With --together the days land one after another and are built in one go: the same tables for a fraction of the work,
-    with features and scores of the last day and of the models' observation dates alone.
+    With --together the days land one after another and one build takes them in: the same tables, with features and
+    scores of the last day and of the models' observation dates alone.
 
     Knowledge cannot be put in before what is in already: a feed that was pulled up to a later day has nothing for an
     earlier one. Training and promotion follow by themselves and are not waited for. Broken off, the same command goes
@@ -32,10 +32,9 @@ def backfill(first: datetime, last: datetime, every: int, files: bool, together:
         raise ConfigError("the last day is before the first", remedy="--from is the older one")
     days = _days(first.date(), last.date(), every, files)
     begins, console = DROP if files else steps.pulled(), Console()
-    landing_alone = days[:-1] if together else []
     for day in days:
         console.print(f"[bold]{day}[/]", highlight=False)
-        if day in landing_alone:
+        if together and day != days[-1]:
             with steps.bronze_held() as hold:
                 watch = steps.follow(console, str(day), Route(begins, ()), ask=True, prepare=hold)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,25 +16,27 @@ from lakehouse.settings import get_settings
 
 
 @pytest.fixture
-def followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
-    """What would be followed in Airflow: day, DAGs that begin and that go on, and whether bronze is paused then."""
+def airflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+    """In place of Airflow: `followed` (day, DAGs that begin and go on, whether bronze is paused then) and `paused`.
+
+    `breaks_on` is the day whose run fails.
+    """
     monkeypatch.setenv("VINELAKE_VAR_DIR", str(tmp_path))
     get_settings.cache_clear()
-    paused: set[str] = set()
-    monkeypatch.setattr(steps.airflow, "client", lambda: SimpleNamespace(pause=paused.add, unpause=paused.discard))
-    told: list[tuple] = []
+    seen = SimpleNamespace(followed=[], paused=set(), breaks_on="")
+    client = SimpleNamespace(pause=seen.paused.add, unpause=seen.paused.discard)
+    monkeypatch.setattr(steps.airflow, "client", lambda: client)
 
     def follow(console, partition, route, ask, prepare=None):
         if prepare:
             prepare()
-        told.append((partition, route.begins, route.goes_on, "build_bronze" in paused))
-        if partition == "2024-01-13":
+        seen.followed.append((partition, route.begins, route.goes_on, "build_bronze" in seen.paused))
+        if partition == seen.breaks_on:
             raise RuntimeError("broken off")
         return SimpleNamespace(remarks={})
 
     monkeypatch.setattr(steps, "follow", follow)
-    told.append(paused)
-    yield told
+    yield seen
     get_settings.cache_clear()
 
 
@@ -41,29 +44,30 @@ def run(*words: str):
     return CliRunner().invoke(main, ["backfill", *words])
 
 
-def test_days_are_built_one_after_another(followed: list) -> None:
+def test_days_are_built_one_after_another(airflow: SimpleNamespace) -> None:
     assert run("--from", "2024-01-01", "--to", "2024-01-08", "--every", "7").exit_code == 0
-    days = [(told[0], told[2], told[3]) for told in followed[1:]]
+    days = [(told[0], told[2], told[3]) for told in airflow.followed]
     assert days == [("2024-01-01", BUILDING, False), ("2024-01-08", BUILDING, False)]
 
 
-def test_together_all_days_land_and_the_last_alone_is_built(followed: list) -> None:
+def test_together_all_days_land_and_the_last_alone_is_built(airflow: SimpleNamespace) -> None:
     inbox = get_settings().inbox_dir
     for day in ("2024-01-02", "2024-01-05", "2024-01-09"):
         (inbox / day).mkdir(parents=True)
     assert run("--from", "2024-01-01", "--to", "2024-01-12", "--files", "--together").exit_code == 0
-    assert followed[1:] == [
+    assert airflow.followed == [
         ("2024-01-02", DROP, (), True),
         ("2024-01-05", DROP, (), True),
         ("2024-01-09", DROP, BUILDING, False),
     ]
 
 
-def test_bronze_is_let_go_when_a_day_breaks_off(followed: list) -> None:
+def test_bronze_is_let_go_when_a_day_breaks_off(airflow: SimpleNamespace) -> None:
+    airflow.breaks_on = "2024-01-13"
     assert run("--from", "2024-01-13", "--to", "2024-01-14", "--together").exit_code != 0
-    assert followed[1][3] and followed[0] == set()
+    assert airflow.followed[0][3] and airflow.paused == set()
 
 
-def test_a_range_that_ends_before_it_begins_is_refused(followed: list) -> None:
+def test_a_range_that_ends_before_it_begins_is_refused(airflow: SimpleNamespace) -> None:
     result = run("--from", "2024-01-02", "--to", "2024-01-01")
     assert result.exit_code != 0 and "before the first" in result.output
