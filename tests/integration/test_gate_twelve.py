@@ -6,7 +6,6 @@ One history of clean batches for three feeds is built once; the faults come roun
 from __future__ import annotations
 
 import json
-import os
 import re
 from datetime import date
 from pathlib import Path
@@ -23,10 +22,7 @@ from spark_jobs import bronze, landing, quarantine
 from tests.integration.conftest import generate
 from tests.weekly_drops import FILES, LOAN, PURCHASE, SALE, Weeks, write_bad, write_week
 
-pytestmark = [
-    pytest.mark.engine,
-    pytest.mark.skipif(not os.environ.get("VINELAKE_TORTURE"), reason="long: run `make torture`"),
-]
+pytestmark = pytest.mark.engine
 START = date(2022, 9, 5)
 CLEAN_WEEKS = 12
 REFUSED_AT_LANDING = ["schema: a column is missing", "schema: a column is renamed"]
