@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import sqlglot
-
 from lakehouse import known
-from lineage.queries import evaluate_query
+from lineage.queries import evaluate_text
 from lineage.values import Relation, table
 from spark_jobs.contradictions import catalogue, job, statement, trade
 
@@ -41,4 +39,4 @@ def followed(project: Path, tables: Mapping[str, Relation]) -> dict[str, Relatio
 
 
 def _evaluated(text: str, there: Mapping[str, Relation]) -> Relation:
-    return evaluate_query(sqlglot.parse_one(text, dialect="spark"), lambda name: there[name])
+    return evaluate_text(text, lambda name: there[name])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+import sqlglot
 from sqlglot import exp
 
 from lineage.expressions import Scope, condition, evaluate
@@ -29,6 +30,11 @@ def evaluate_query(query: exp.Expression, tables: Tables, outer: Scope | None = 
     if isinstance(query, exp.Select):
         return _select(query, named, outer)
     return _anything(query, named)
+
+
+def evaluate_text(text: str, tables: Tables) -> Relation:
+    """The same of a query's text in Spark's dialect."""
+    return evaluate_query(sqlglot.parse_one(text, dialect="spark"), tables)
 
 
 def _ctes(query: exp.Expression) -> list[exp.CTE]:

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
-import sqlglot
-
 from lakehouse import known
-from lineage.queries import evaluate_query
+from lineage.queries import evaluate_text
 from lineage.values import Relation, table
 from spark_jobs.source_features import catalogue, identity, job, statement
 
@@ -34,7 +32,7 @@ def followed(project: Path, tables: Mapping[str, Relation], invoices: Relation |
         if wanted in made:
             return made[wanted]
         if wanted == job.SUBJECTS:
-            return evaluate_query(_parsed(identity.statement(ASKED, there)), relation_of)
+            return evaluate_text(identity.statement(ASKED, there), relation_of)
         if wanted == statement.INVOICES:
             return table(wanted, invoices.columns)
         held = tables.get(wanted)
@@ -43,10 +41,6 @@ def followed(project: Path, tables: Mapping[str, Relation], invoices: Relation |
     since = dict.fromkeys(there, "2000-01-01 00:00:00")
     place = statement.Place(there, since, job.SUBJECTS, statement.INVOICES)
     for family in families:
-        made[family.name] = evaluate_query(_parsed(statement.of_family(family, [date(2000, 1, 1)], place)), relation_of)
+        made[family.name] = evaluate_text(statement.of_family(family, [date(2000, 1, 1)], place), relation_of)
     whole = statement.together(families, {family.name: family.name for family in families}, statement.INVOICES)
-    return evaluate_query(_parsed(whole), relation_of)
-
-
-def _parsed(text: str) -> sqlglot.exp.Expression:
-    return sqlglot.parse_one(text, dialect="spark")
+    return evaluate_text(whole, relation_of)
