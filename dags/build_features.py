@@ -8,7 +8,8 @@ old every feed was on that date (`gold.source_freshness`), which scores are to r
 
 ### Inputs and outputs
 - in: tables `silver.*`; starts on asset `silver`
-- out: `gold.enterprise_features` and its bases, `gold.enterprise_source_features`, `gold.contradiction`,
+- out: `gold.enterprise_features` and its bases (`gold.invoice_change` and its sums),
+  `gold.enterprise_source_features`, `gold.contradiction`,
   `gold.trade_match`, `gold.trade_unmatched`, `gold.source_freshness`; asset `enterprise_features` with the same
   partition key
 
@@ -17,7 +18,8 @@ Starts when silver of a drop was published; the partition key is the features' `
 with that date as partition key.
 
 ### How to rerun
-Clear the failed task, or trigger with the same partition key: the rows of that `as_of` are replaced.
+Clear the failed task, or trigger with the same partition key. Dates that readers have are kept as long as nothing else
+is known by them and no definition has changed; the rows of all others are replaced.
 
 ### When it fails
 - `build`: dbt names the model or test in the message; its full log is in `var/current/logs`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lakehouse import engine, ledger, tables
+from lakehouse import builds, engine, ledger, tables
 from lakehouse.errors import IntegrityError
 from lakehouse.settings import get_settings
 
@@ -36,7 +36,9 @@ def compact(partition: str = "maintenance") -> dict[str, Any]:
                     where=table,
                     remedy="it was not published; the next build restores the published version",
                 )
-            tables.publish(spark, {table: tables.build_version(spark, table)}, "compact", partition)
+            compacted = tables.build_version(spark, table)
+            builds.same_rows(spark, run.run_id, table, version, compacted)
+            tables.publish(spark, {table: compacted}, "compact", partition)
         return dict(run.details)
 
 

@@ -67,14 +67,14 @@ def _rendered(path: Path, project: Path) -> tuple[Any, tuple[str, ...], bool]:
 
     named: list[str] = []
     config = _folder_config(path, project)
-    macros = "\n".join(found.read_text(encoding="utf-8") for found in sorted((project / "macros").glob("**/*.sql")))
+    macros = "\n".join(found.read_text(encoding="utf-8") for found in sorted((project / "macros").glob("*.sql")))
     environment = jinja2.Environment(undefined=jinja2.ChainableUndefined)
     try:
         text = environment.from_string(macros + "\n" + path.read_text(encoding="utf-8"))
         query = sqlglot.parse_one(text.render(**_functions(named, config)), dialect="spark")
     except (jinja2.TemplateError, errors.SqlglotError, TypeError) as error:
         raise ConfigError(f"the model cannot be read: {error}", where=str(path), remedy="mend it") from error
-    published = config.get("materialized", "view") in ("table", "incremental") and "schema" not in config
+    published = config.get("materialized", "view") in ("table", "slice") and "schema" not in config
     return query, tuple(dict.fromkeys(named)), published
 
 
@@ -112,6 +112,6 @@ def _functions(named: list[str], settings: dict[str, Any]) -> dict[str, Any]:
         "source": source,
         "config": config,
         # A variable without default is a list of days here; one entry shows what is made of each.
-        "var": lambda name, default=None: default if default is not None else [name],
+        "var": lambda name, *default: default[0] if default else [name],
         "is_incremental": lambda: False,
     }

@@ -1,56 +1,106 @@
 """Features: decides the as-of dates of a partition and builds `gold.enterprise_features` for them, aside, by dbt.
 
-dbt replaces every table as a whole (the two bases in `gold` and the features), so that whatever an earlier, killed
-or rejected attempt left in the build makes no difference. Features of other sources than invoices follow for the same
-rows, by statements of their own (`spark_jobs.source_features`).
+Features at a date rest on what was known by then. Dates that readers have already are kept, unless something known by
+then has changed in silver since, or a definition has (`spark_jobs.changes`). The rows of the other dates replace what
+the build holds of them, and so does what the bases in `gold` tell of the days since: whatever an earlier, killed or
+rejected attempt left makes no difference. Features of other sources than invoices follow for the same rows, by
+statements of their own (`spark_jobs.source_features`).
 
 The models, and every feature's definition, live in `dbt_project/`; see `docs/reference/features.md`.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 
-from lakehouse import engine, ledger, tables
+from lakehouse import builds, contracts, engine, ledger, tables
 from lakehouse.errors import ConfigError
 from lakehouse.settings import get_settings
 from lakehouse.time import parse_partition
-from spark_jobs import dbt_run
+from spark_jobs import changes, dbt_run
+from spark_jobs.source_features import catalogue, identity
 from spark_jobs.source_features import job as source_features
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 TABLE = "gold.enterprise_features"
+BASES = ("gold.invoice_change", "gold.enterprise_flow_daily", "gold.enterprise_pair_daily")
+TABLES = (TABLE, source_features.TABLE, *BASES)
+OF_INVOICES = ("silver.vat_invoice", "silver.enterprise")
+# What a feature is: a change of it builds all dates anew.
+DEFINED_IN = ("dbt_project.yml", "macros/**/*.sql", "models/**/*.sql", "models/**/*.yml", "source_features/*.yaml")
+# Who is who as seen today; features tell it by the codes known at their date.
+NOT_READ = {identity.SUBJECT: ("enterprise_id", "resolved_at")}
 
 
 def build(partition: str) -> dict[str, Any]:
-    """Builds the features of every date `as_of_dates` names, tests them, and leaves them unpublished.
+    """Builds the features of the dates that `as_of_dates` names and readers do not have yet, or not any more as they
+    would be built now; tests them, and leaves them unpublished.
 
-    Returns the dates, rows, and numbers of models and tests. Raises GateFailed or EngineError, which name
-    the failed test or model.
+    Returns the dates built, how many were kept, rows, and numbers of models and tests. Raises GateFailed or
+    EngineError, which name the failed test or model.
     """
     with engine.session("features") as spark, ledger.run(spark, "features", partition) as run:
-        dates = as_of_dates(spark, partition)
-        _ensure_work_schema(spark)
-        results = dbt_run.invoke(
-            "build",
-            ["--exclude", "tag:full", "--exclude-resource-type", "unit_test"],
-            {"as_of_dates": [day.isoformat() for day in dates]},
-        )
-        source_features.build(spark, dates, tables.build_name(TABLE))
+        asked, manifest, now = as_of_dates(spark, partition), tables.current_manifest(spark), _inputs(spark)
+        before = builds.built(spark).get((TABLE, manifest.versions.get(TABLE, -1)))
+        since: date | None = date.min
+        if before and before.definition == now.definition and set(TABLES) <= set(manifest.versions):
+            since = changes.first_known(spark, before.versions, now.versions, NOT_READ)
+        keep = since != date.min
+        dates = _to_build(spark, asked, since, parse_partition(partition)) if keep else asked
+        results: list[Any] = []
+        for table in TABLES if keep else ():
+            tables.begin_build(spark, table, manifest)
+        if dates:
+            _ensure_work_schema(spark)
+            variables = {"as_of_dates": [str(day) for day in dates], "keep": keep}
+            if keep:
+                variables["since"] = str(since or date.max)
+            results = dbt_run.invoke(
+                "build", ["--exclude", "tag:full", "--exclude-resource-type", "unit_test"], variables
+            )
+            source_features.build(spark, dates, tables.build_name(TABLE), keep=keep)
+        version, rows = builds.written(spark, TABLE)
+        builds.record(spark, run.run_id, [builds.Made(TABLE, version, rows, now)])
         kinds = [str(result.node.resource_type) for result in results]
         run.details.update(
             as_of=[day.isoformat() for day in dates],
-            rows=spark.table(tables.build_name(TABLE)).count(),
+            kept=len(asked) - len(dates),
+            rows=rows,
             models=kinds.count("model"),
             tests=kinds.count("test"),
         )
         return {"partition": partition, **run.details}
+
+
+def _inputs(spark: SparkSession) -> builds.Input:
+    """What features would be made from now: published versions of silver; definitions, contracts and code."""
+    read = {*source_features.tables_read(catalogue.load()), *OF_INVOICES}
+    versions = {table: v for table, v in tables.current_manifest(spark).versions.items() if table in read}
+    digest = hashlib.sha256()
+    folder = dbt_run.project_dir()
+    for path in sorted(path for pattern in DEFINED_IN for path in folder.glob(pattern)):
+        digest.update(path.read_bytes())
+    for path in (Path(__file__), *sorted(Path(source_features.__file__).parent.glob("*.py"))):
+        digest.update(path.read_bytes())
+    for contract in contracts.load_all(get_settings().contracts_dir).values():
+        if contract.silver and contract.silver.table in read:
+            digest.update(f"{contract.id} {contract.fingerprint}\n".encode())
+    return builds.Input(versions, digest.hexdigest()[:16])
+
+
+def _to_build(spark: SparkSession, asked: Sequence[date], since: date | None, partition: date) -> list[date]:
+    """The dates that readers do not have, and those by which something else is known since they were built."""
+    held = set(published_dates(spark))
+    # With any change the partition's date is built, if only for the bases.
+    return [d for d in asked if d not in held or (since is not None and (d >= since or d == partition))]
 
 
 def _ensure_work_schema(spark: SparkSession) -> None:

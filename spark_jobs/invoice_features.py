@@ -82,14 +82,14 @@ def _render(
         "ref": ref,
         "source": lambda schema, name: relations[f"{schema}.{name}"],
         "config": configure,
-        "var": {"as_of_dates": [day.isoformat() for day in dates]}.__getitem__,
+        "var": lambda name, *default: default[0] if default else {"as_of_dates": [str(day) for day in dates]}[name],
         "execute": True,
     }
     try:
         template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(
             f"{macros}\n{path.read_text(encoding='utf-8')}"
         )
-        return template.render(**functions).strip(), read, config.get("materialized") == "table"
+        return template.render(**functions).strip(), read, config.get("materialized") in ("table", "slice")
     except (jinja2.TemplateError, KeyError, TypeError) as error:
         raise ConfigError(
             f"the model cannot be rendered without dbt: {error!r}",

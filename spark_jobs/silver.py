@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lakehouse import engine, ledger, tables
+from lakehouse import builds, engine, ledger, tables
+from lakehouse.builds import Input, Made
 from lakehouse.contracts import Contract
 from lakehouse.errors import ContractError
 from spark_jobs import silver_bureau, silver_economy, silver_files, silver_merge, silver_plan, silver_versions
-from spark_jobs.silver_plan import Input, Made, Reader, Table
+from spark_jobs.silver_plan import Reader, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -30,17 +31,17 @@ def build(partition: str) -> dict[str, Any]:
     """Builds aside every silver table whose inputs have changed; returns the rows of each table that was built."""
     known = silver_plan.load_contracts()
     with engine.session("silver") as spark, ledger.run(spark, "silver", partition) as run:
-        published, built, made = tables.current_manifest(spark).versions, silver_plan.built(spark), []
+        published, built, made = tables.current_manifest(spark).versions, builds.built(spark), []
         reader = Reader(spark, known)
 
         def build_table(table: Table) -> Made | None:
             now = silver_plan.inputs(table, known, published)
             if not table.always and not now.versions:
                 return None
-            if silver_plan.is_current(table, now, built, silver_plan.head(spark, table.name)):
+            if silver_plan.is_current(table, now, built, builds.head(spark, table.name)):
                 return None
             _make(reader, table, now, built.get((table.name, published.get(table.name, -1))))
-            version, rows = silver_plan.written(spark, table.name)
+            version, rows = builds.written(spark, table.name)
             return Made(table.name, version, rows, now)
 
         for step in plan(known):
@@ -48,7 +49,7 @@ def build(partition: str) -> dict[str, Any]:
         run.details.update({m.table: m.rows for m in made})
         if silver_economy.SUBJECTS in run.details:
             run.details["unresolved_subjects"] = silver_economy.unresolved(reader)
-        silver_plan.record(spark, run.run_id, made)
+        builds.record(spark, run.run_id, made)
         return dict(run.details)
 
 

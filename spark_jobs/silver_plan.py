@@ -1,31 +1,26 @@
 """Which tables of silver have to be built: those whose inputs, contracts or code are not what the last build read.
 
-`control.build` holds, for every table built, the version it became and the published versions it was made from. A
-table is left alone when the newest version of its build is one of those and nothing it was made from has changed since;
-whatever else stands there (a killed attempt, a late commit, a plant) is built over.
+A table is left alone when the newest version of its build was built (`lakehouse.builds`) and nothing it was made from
+has changed since; whatever else stands there (a killed attempt, a late commit, a plant) is built over.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse import contracts, tables
+from lakehouse.builds import Input
 from lakehouse.settings import get_settings
-from lakehouse.time import utc_now
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from lakehouse.contracts import Contract
 
-BUILD_SCHEMA = (
-    "table_name string, version bigint, inputs map<string, bigint>, definition string, run_id string, "
-    "built_at timestamp"
-)
 # The code that decides what silver's tables hold; a change of it makes them anew.
 CODE = ("silver.py", "silver_bureau.py", "silver_economy.py", "silver_files.py", "silver_versions.py", "invoices.py")
 
@@ -43,24 +38,6 @@ class Table:
     make: Callable[[Reader], DataFrame]
     always: bool = False
     versioned: bool = False
-
-
-@dataclass(frozen=True)
-class Input:
-    """What a table would be made from now: published bronze versions, and contracts and code as one digest."""
-
-    versions: Mapping[str, int]
-    definition: str
-
-
-@dataclass(frozen=True)
-class Made:
-    """A version of a table that was built: its number, its rows, and what it was made from."""
-
-    table: str
-    version: int
-    rows: int
-    inputs: Input
 
 
 class Reader:
@@ -110,40 +87,9 @@ def is_current(table: Table, now: Input, built: Mapping[tuple[str, int], Input],
     return head is not None and built.get((table.name, head)) == now
 
 
-def built(spark: SparkSession) -> dict[tuple[str, int], Input]:
-    """What every version of every table was made from; the last word on a version counts."""
-    rows = spark.table(_control(spark)).orderBy("built_at").collect()
-    return {(r["table_name"], r["version"]): Input(dict(r["inputs"]), r["definition"]) for r in rows}
-
-
-def record(spark: SparkSession, run_id: str, made: Iterable[Made]) -> None:
-    """Notes in one commit which versions were made from what."""
-    now = utc_now()
-    rows = [(m.table, m.version, dict(m.inputs.versions), m.inputs.definition, run_id, now) for m in made]
-    tables.append_control(spark, "build", BUILD_SCHEMA, rows)
-
-
-def head(spark: SparkSession, table: str) -> int | None:
-    """The newest version of a table's build; None before its first."""
-    return tables.build_version(spark, table) if spark.catalog.tableExists(tables.build_name(table)) else None
-
-
-def written(spark: SparkSession, table: str) -> tuple[int, int]:
-    """The version that a table's build has come to and its rows."""
-    name = tables.build_name(table)
-    last = spark.sql(f"DESCRIBE HISTORY {name} LIMIT 1").select("version", "operation", "operationMetrics").collect()[0]
-    # Only what writes a table as a whole counts all of its rows.
-    told = last["operationMetrics"].get("numOutputRows") if last["operation"].startswith("CREATE OR REPLACE") else None
-    return last["version"], int(told) if told is not None else spark.table(name).count()
-
-
 def load_contracts() -> dict[str, Contract]:
     """The contracts of this project."""
     return contracts.load_all(get_settings().contracts_dir)
-
-
-def _control(spark: SparkSession) -> str:
-    return tables.ensure_control_table(spark, "build", BUILD_SCHEMA)
 
 
 def _code() -> str:

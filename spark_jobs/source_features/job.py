@@ -22,12 +22,21 @@ TABLE = "gold.enterprise_source_features"
 SUBJECTS = "source_subject"
 
 
-def build(spark: SparkSession, dates: Sequence[date], invoices: str) -> None:
-    """Writes the table aside; `invoices` is the relation with the features of invoices of the same dates."""
+def build(spark: SparkSession, dates: Sequence[date], invoices: str, *, keep: bool = False) -> None:
+    """Writes the table aside; `invoices` is the relation with the features of invoices of the same dates.
+
+    With `keep`, rows of other dates stay as the build holds them.
+    """
     families = catalogue.load()
-    rows = compute(spark, families, dates, published(spark, families), invoices)
+    listed = ", ".join(f"date'{day}'" for day in dates)
+    asked = f"as_of IN ({listed})"
+    spine = f"(SELECT * FROM {invoices} WHERE {asked})"
+    rows = compute(spark, families, dates, published(spark, families), spine)
     try:
-        tables.overwrite(rows, TABLE)
+        if keep:
+            tables.replace_where(rows, TABLE, asked)
+        else:
+            tables.overwrite(rows, TABLE)
     finally:
         release(spark, families)
 

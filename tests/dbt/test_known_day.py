@@ -18,7 +18,7 @@ from lakehouse.cli import main
 from lakehouse.errors import ConfigError, EngineError, GateFailed
 from lakehouse.settings import get_settings
 from spark_jobs import dbt_run, feature_access, feature_docs, features, invoice_features
-from spark_jobs.source_features import job, leakage
+from spark_jobs.source_features import leakage
 
 pytestmark = pytest.mark.engine
 
@@ -97,7 +97,7 @@ def built_features(publish: bool = True) -> pd.DataFrame:
     with engine.session("test_features") as spark:
         frame = spark.table(tables.build_name(features.TABLE)).toPandas()
         if publish:
-            built = {table: tables.build_version(spark, table) for table in (features.TABLE, job.TABLE)}
+            built = {table: tables.build_version(spark, table) for table in features.TABLES}
             tables.publish(spark, built, "test", FIRST)
     return frame.sort_values(["as_of", "enterprise_id"]).reset_index(drop=True)
 
@@ -138,8 +138,23 @@ def test_the_columns_are_the_defined_features(builds: Builds) -> None:
 
 
 def test_dates_are_the_drop_the_observations_and_what_readers_have(builds: Builds) -> None:
-    assert builds.report["as_of"] == ["2020-01-01", FIRST, SECOND]
+    assert [str(day) for day in sorted(set(builds.after.as_of))] == ["2020-01-01", FIRST, SECOND]
     assert builds.report["rows"] == len(builds.after) == 5  # E2 is unknown on 1 January
+
+
+def test_dates_by_which_nothing_else_is_known_are_kept_and_equal_those_built_anew(builds: Builds) -> None:
+    assert builds.report["as_of"] == [SECOND] and builds.report["kept"] == 2
+    with engine.session("test_features") as spark:
+        kept = {table: tables.content_hash(tables.read(spark, table)) for table in features.TABLES}
+    again = features.build(SECOND)  # nothing new at all
+    assert again["as_of"] == [] and again["kept"] == 3 and again["models"] == 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "DEFINED_IN", ("dbt_project.yml",))  # as another release's definitions would
+        whole = features.build(SECOND)
+    assert whole["as_of"] == ["2020-01-01", FIRST, SECOND] and whole["kept"] == 0
+    with engine.session("test_features") as spark:
+        assert kept == {t: tables.content_hash(spark.table(tables.build_name(t))) for t in features.TABLES}
 
 
 def test_a_read_as_of_before_the_drop_is_unchanged(builds: Builds) -> None:
@@ -204,6 +219,22 @@ def test_features_are_got_by_firm_and_name(builds: Builds) -> None:
         assert told_so in str(caught.value)
     with engine.session("test_features") as spark:
         assert leakage.check(spark, date.fromisoformat(SECOND)) == 2
+
+
+def test_what_was_known_earlier_than_thought_builds_the_dates_since(builds: Builds) -> None:
+    firms = {"E1": "2018-01-01", "E2": FIRST}
+    # Told later, but known by 20 February: as a feed's first delivery, or a party that is found.
+    early = invoice(date(2020, 2, 10), 300, partner="B3", known="2020-02-20")
+    try:
+        put_silver([*FIRST_DROP, *SECOND_DROP, early], firms)
+        report = features.build(SECOND)
+        built = built_features(publish=False)
+    finally:
+        put_silver([*FIRST_DROP, *SECOND_DROP], firms)
+    assert report["as_of"] == [FIRST, SECOND] and report["kept"] == 1
+    assert row(built, FIRST).sales_amount_12m_cny == 12_300 == row(builds.before, FIRST).sales_amount_12m_cny + 300
+    old = builds.before[builds.before.as_of < date.fromisoformat(FIRST)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(built[built.as_of < date.fromisoformat(FIRST)].reset_index(drop=True), old)
 
 
 def test_the_models_give_the_same_without_dbt_from_relations_that_are_named(builds: Builds) -> None:

@@ -1,3 +1,5 @@
+{{ config(slice=since_slice('known_day')) }}
+
 -- Grain: enterprise × direction × event day × known day. Signed sums: what is known at D of a day is the
 -- sum over known_day <= D. Whole fen and counts.
 select
@@ -17,5 +19,8 @@ select
     sum(case when is_late_red then sign * abs(amount_fen) else 0L end) as late_red_abs_fen,
     sum(case when not is_valid then sign else 0L end) as void_count,
     sum(case when not is_valid then sign * abs(amount_fen) else 0L end) as void_abs_fen
-from {{ ref('int_invoice_change') }}
+from {{ ref('invoice_change') }}
+{%- if var('since', none) %}
+where known_on >= date '{{ var('since') }}'
+{%- endif %}
 group by enterprise_id, direction, issued_on, known_on

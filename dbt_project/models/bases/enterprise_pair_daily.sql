@@ -1,3 +1,5 @@
+{{ config(slice=since_slice('known_day')) }}
+
 -- Grain: enterprise × direction × counterparty × event day × known day. Signed sums over valid invoices,
 -- read like enterprise_flow_daily.
 select
@@ -8,6 +10,9 @@ select
     known_on as known_day,
     sum(sign) as valid_count,
     sum(sign * amount_fen) as valid_fen
-from {{ ref('int_invoice_change') }}
+from {{ ref('invoice_change') }}
 where is_valid
+{%- if var('since', none) %}
+    and known_on >= date '{{ var('since') }}'
+{%- endif %}
 group by enterprise_id, direction, counterparty_id, issued_on, known_on

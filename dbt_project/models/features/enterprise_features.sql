@@ -1,4 +1,4 @@
-{{ config(materialized='table') }}
+{{ config(materialized='slice', slice="as_of in (date '" ~ var('as_of_dates') | join("', date '") ~ "')") }}
 
 with spine as (
 

@@ -9,7 +9,7 @@ with invoices as (
         dayofmonth(invoices.issued_on) >= 26 as is_month_end,
         dayofweek(invoices.issued_on) in (1, 7) as is_weekend,
         invoices.total_fen > 0 and invoices.total_fen % 100000 = 0 as is_round
-    from {{ ref('int_invoice_interval') }} as invoices
+    from {{ ref('int_current_invoice') }} as invoices
     inner join {{ ref('int_as_of') }} as dates
         on invoices.issued_on < dates.month_start
         and invoices.issued_on >= add_months(dates.month_start, -12)
@@ -53,8 +53,8 @@ matched as (
         abs(sale.amount_fen) as abs_fen,
         greatest(sale.known_day, purchase.known_day) as known_day,
         least(sale.superseded_day, purchase.superseded_day) as superseded_day
-    from {{ ref('int_invoice_interval') }} as sale
-    inner join {{ ref('int_invoice_interval') }} as purchase
+    from {{ ref('int_current_invoice') }} as sale
+    inner join {{ ref('int_current_invoice') }} as purchase
         on sale.invoice_number = purchase.invoice_number
         and sale.issued_on = purchase.issued_on
         and sale.amount_fen = purchase.amount_fen

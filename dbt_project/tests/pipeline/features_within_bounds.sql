@@ -26,5 +26,6 @@ from (
             name -> name is not null
         ) as out_of_bounds
     from {{ ref('enterprise_features') }}
+    where as_of in (select as_of from {{ ref('int_as_of') }})
 )
 where size(out_of_bounds) > 0

@@ -1,4 +1,5 @@
--- What the signed daily sums say is known at the latest asked date equals silver as known then.
+-- What the signed daily sums say is known at the latest asked date equals silver as known then; where bases are kept, of
+-- another part of the enterprises each day.
 {%- set latest = var('as_of_dates') | map('string') | max %}
 with dates as (
 
@@ -8,7 +9,10 @@ with dates as (
 
 current_versions as (
 
-    {{ as_known(ref('stg_vat_invoice'), ['invoice_id'], "date '" ~ latest ~ "'", known='known_day') }}
+    {{ as_known(
+        '(select * from ' ~ ref('stg_vat_invoice') ~ ' where ' ~ whose_turn(latest) ~ ')',
+        ['invoice_id'], "date '" ~ latest ~ "'", known='known_day'
+    ) }}
 
 ),
 
@@ -43,6 +47,7 @@ from_flow as (
     from {{ ref('enterprise_flow_daily') }} as flow
     inner join dates
         on flow.known_day <= dates.as_of and flow.event_day < dates.as_of
+    where {{ whose_turn(latest) }}
     group by dates.as_of, flow.enterprise_id, flow.direction
 
 )

@@ -24,6 +24,7 @@ from_features as (
         count_if(sales_active_12m_months > sales_active_24m_months) as shrinking_months,
         count_if(customer_3m_count > customer_12m_count or supplier_3m_count > supplier_12m_count) as shrinking_partners
     from {{ ref('enterprise_features') }}
+    where as_of in (select as_of from {{ ref('int_as_of') }})
     group by as_of
 
 )

@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(slice=since_slice('known_on')) }}
 
 -- Grain: change of what is known of an invoice. A version adds itself at its known day and takes itself
 -- back at the day it is superseded, so a correction is minus the old and plus the new on one day.
@@ -8,7 +8,7 @@ select
     change.sign
 from (
     select
-        * except (known_day),
+        * except (known_day, superseded_day),
         explode(
             case
                 when superseded_day is null then array(struct(known_day as known_on, 1L as sign))
@@ -17,3 +17,6 @@ from (
         ) as change
     from {{ ref('int_invoice_interval') }}
 )
+{%- if var('since', none) %}
+where change.known_on >= date '{{ var('since') }}'
+{%- endif %}

@@ -1,0 +1,77 @@
+"""What every version of a built table was made from: the reason to build it again, or to let it be.
+
+`control.build` holds, for every table built, the version it became, the published versions it was made from, and a
+digest of the contracts and code that made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lakehouse import tables
+from lakehouse.time import utc_now
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+BUILD_SCHEMA = (
+    "table_name string, version bigint, inputs map<string, bigint>, definition string, run_id string, "
+    "built_at timestamp"
+)
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a table would be made from now: published versions of tables, and contracts and code as one digest."""
+
+    versions: Mapping[str, int]
+    definition: str
+
+
+@dataclass(frozen=True)
+class Made:
+    """A version of a table that was built: its number, its rows, and what it was made from."""
+
+    table: str
+    version: int
+    rows: int
+    inputs: Input
+
+
+def built(spark: SparkSession) -> dict[tuple[str, int], Input]:
+    """What every version of every table was made from; the last word on a version counts."""
+    rows = spark.table(_control(spark)).orderBy("built_at").collect()
+    return {(r["table_name"], r["version"]): Input(dict(r["inputs"]), r["definition"]) for r in rows}
+
+
+def record(spark: SparkSession, run_id: str, made: Iterable[Made]) -> None:
+    """Notes in one commit which versions were made from what."""
+    now = utc_now()
+    rows = [(m.table, m.version, dict(m.inputs.versions), m.inputs.definition, run_id, now) for m in made]
+    tables.append_control(spark, "build", BUILD_SCHEMA, rows)
+
+
+def same_rows(spark: SparkSession, run_id: str, table: str, version: int, rewritten: int) -> None:
+    """Notes that a version was rewritten without another row, so that it was made from what the one before was."""
+    if made_from := built(spark).get((table, version)):
+        record(spark, run_id, [Made(table, rewritten, 0, made_from)])
+
+
+def head(spark: SparkSession, table: str) -> int | None:
+    """The newest version of a table's build; None before its first."""
+    return tables.build_version(spark, table) if spark.catalog.tableExists(tables.build_name(table)) else None
+
+
+def written(spark: SparkSession, table: str) -> tuple[int, int]:
+    """The version that a table's build has come to and its rows."""
+    name = tables.build_name(table)
+    last = spark.sql(f"DESCRIBE HISTORY {name} LIMIT 1").select("version", "operation", "operationMetrics").collect()[0]
+    # Only what writes a table as a whole counts all of its rows.
+    told = last["operationMetrics"].get("numOutputRows") if last["operation"].startswith("CREATE OR REPLACE") else None
+    return last["version"], int(told) if told is not None else spark.table(name).count()
+
+
+def _control(spark: SparkSession) -> str:
+    return tables.ensure_control_table(spark, "build", BUILD_SCHEMA)

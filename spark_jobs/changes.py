@@ -1,0 +1,93 @@
+"""Since which day readers of two versions of silver know different things: what has to be computed again, and what not.
+
+Features at a date read what was known by then. When the rows known by that date are the same in both versions, so are
+the features, whatever else came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from lakehouse import engine, tables
+from lakehouse.known import known_on
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+DELETION_VECTORS = "deletionVectors"
+
+
+def first_known(
+    spark: SparkSession,
+    before: Mapping[str, int],
+    now: Mapping[str, int],
+    without: Mapping[str, Collection[str]] | None = None,
+) -> date | None:
+    """The first day at whose 00:00 something else is known than before; None when nothing is.
+
+    `before` and `now`: versions of tables of silver, by name. Columns named in `without`, by table, are not looked at.
+    `date.min` when that cannot be told: a table is gone, a version was removed, or its columns are others.
+    """
+    if set(before) - set(now):
+        return date.min
+    changed = [table for table in now if before.get(table) != now[table]]
+
+    def look(table: str) -> date | None:
+        return _first_day(spark, table, before.get(table), now[table], (without or {}).get(table, ()))
+
+    return min((day for day in engine.side_by_side(look, changed) if day), default=None)
+
+
+def _first_day(spark: SparkSession, table: str, before: int | None, now: int, without: Collection[str]) -> date | None:
+    from pyspark.errors import PySparkException
+
+    try:
+        sides = [(version, sign) for version, sign in ((before, -1), (now, 1)) if version is not None]
+        rows = [(_rows(spark, table, version), sign) for version, sign in sides]
+        columns = [c for c in rows[-1][0].columns if c not in without]
+        if len(rows) == 2 and DELETION_VECTORS not in _features(spark, table):
+            rows = _in_files_of_one_side(spark, rows)
+        parts = [_told(frame, columns, sign) for frame, sign in rows]
+        both = reduce(lambda one, other: one.unionByName(other), parts)
+        days = both.groupBy("day").agg(_sql("sum(n) AS n"), _sql("sum(digest) AS digest"))
+        return days.where("n <> 0 OR digest <> 0").selectExpr("min(day)").collect()[0][0]
+    except PySparkException:
+        if before is None:
+            raise
+        return date.min
+
+
+def _rows(spark: SparkSession, table: str, version: int) -> DataFrame:
+    return spark.sql(f"SELECT * FROM {tables.at_version(table, version)}")
+
+
+def _in_files_of_one_side(spark: SparkSession, rows: Sequence[tuple[DataFrame, int]]) -> list[tuple[DataFrame, int]]:
+    """The rows of data files that only one of the two versions has: others hold the same on both sides."""
+    held = [set(frame.inputFiles()) for frame, _ in rows]
+    found = []
+    for (frame, sign), files, others in zip(rows, held, reversed(held), strict=True):
+        own = sorted(files - others)
+        found.append((spark.read.schema(frame.schema).parquet(*own) if own else frame.limit(0), sign))
+    return found
+
+
+def _features(spark: SparkSession, table: str) -> Collection[str]:
+    """What Delta says of the table; with deletion vectors, one file may hold other rows in another version."""
+    return spark.sql(f"DESCRIBE DETAIL {tables.build_name(table)}").collect()[0]["tableFeatures"]
+
+
+def _told(rows: DataFrame, columns: Collection[str], sign: int) -> DataFrame:
+    """Each row's day of being known and digest; what stands on both sides adds up to 0."""
+    # Whether a cell is empty is hashed too: a hash passes over NULL, wherever it stands.
+    cells = ", ".join(f"`{c}`, `{c}` IS NULL" for c in columns)
+    digest = f"{sign} * cast(xxhash64({cells}) AS decimal(38, 0))"
+    return rows.selectExpr(f"{known_on('known_at')} AS day", f"{sign} AS n", f"{digest} AS digest")
+
+
+def _sql(expression: str) -> Column:
+    from pyspark.sql import functions
+
+    return functions.expr(expression)
