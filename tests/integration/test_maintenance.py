@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import engine, maintenance, tables
+from lakehouse import builds, engine, maintenance, tables
 from lakehouse.settings import Settings
 
 pytestmark = pytest.mark.engine
@@ -32,6 +32,8 @@ def test_upkeep_changes_no_row_and_breaks_no_publication(lakehouse: Settings) ->
         first = {t: tables.build_version(spark, t) for t in (LOAN, FIRM)}
         tables.publish(spark, first, "test", "2020-03-01")
         rows = tables.content_hash(tables.read(spark, LOAN))
+        made_from = builds.Input({"bronze.bank__loan": 7}, "as defined")
+        builds.record(spark, "run", [builds.Made(LOAN, first[LOAN], 400, made_from)])
 
     assert maintenance.compact() == {LOAN: 20}
     with engine.session() as spark:
@@ -39,6 +41,8 @@ def test_upkeep_changes_no_row_and_breaks_no_publication(lakehouse: Settings) ->
         assert (now.manifest_id, now.versions[FIRM]) == (2, first[FIRM])
         assert now.versions[LOAN] == tables.build_version(spark, LOAN) > first[LOAN]
         assert tables.content_hash(tables.read(spark, LOAN)) == rows
+        # what it was made from is known of the compacted version too: nothing is built again for it
+        assert builds.built(spark)[(LOAN, now.versions[LOAN])] == made_from
         assert spark.sql(f"DESCRIBE DETAIL {tables.build_name(LOAN)}").collect()[0]["numFiles"] < 5
         # an unpublished build lies on top of the second table
         tables.overwrite(spark.range(9).toDF("id"), FIRM)
