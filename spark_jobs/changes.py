@@ -15,7 +15,7 @@ from lakehouse import engine, tables
 from lakehouse.known import known_on
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 DELETION_VECTORS = "deletionVectors"
 
@@ -43,6 +43,7 @@ def first_known(
 
 def _first_day(spark: SparkSession, table: str, before: int | None, now: int, without: Collection[str]) -> date | None:
     from pyspark.errors import PySparkException
+    from pyspark.sql import functions
 
     try:
         sides = [(version, sign) for version, sign in ((before, -1), (now, 1)) if version is not None]
@@ -52,7 +53,7 @@ def _first_day(spark: SparkSession, table: str, before: int | None, now: int, wi
             rows = _in_files_of_one_side(spark, rows)
         parts = [_told(frame, columns, sign) for frame, sign in rows]
         both = reduce(lambda one, other: one.unionByName(other), parts)
-        days = both.groupBy("day").agg(_sql("sum(n) AS n"), _sql("sum(digest) AS digest"))
+        days = both.groupBy("day").agg(functions.sum("n").alias("n"), functions.sum("digest").alias("digest"))
         return days.where("n <> 0 OR digest <> 0").selectExpr("min(day)").collect()[0][0]
     except PySparkException:
         if before is None:
@@ -85,9 +86,3 @@ def _told(rows: DataFrame, columns: Collection[str], sign: int) -> DataFrame:
     cells = ", ".join(f"`{c}`, `{c}` IS NULL" for c in columns)
     digest = f"{sign} * cast(xxhash64({cells}) AS decimal(38, 0))"
     return rows.selectExpr(f"{known_on('known_at')} AS day", f"{sign} AS n", f"{digest} AS digest")
-
-
-def _sql(expression: str) -> Column:
-    from pyspark.sql import functions
-
-    return functions.expr(expression)
