@@ -94,8 +94,7 @@ def ours(room: Path, count: int) -> tuple[list[float], float, int, float]:
     for _ in range(2):
         started = time.monotonic()
         spine = training_set.read_spine(room / "spine.parquet")
-        with engine.session() as spark:
-            joined = feature_access.on_spine(spark, training_set.to_arrow(spine), names).toArrow()
+        joined = feature_access.on_spine(training_set.to_arrow(spine), names)
         seconds.append(time.monotonic() - started)
     total = float(sum(np.sum(joined[name].to_numpy()) for name in names))
     started = time.monotonic()

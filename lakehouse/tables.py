@@ -77,6 +77,12 @@ def build_location(table: str) -> str:
     return str(get_settings().warehouse_dir / f"{get_settings().schema_name(layer)}_build" / name)
 
 
+def control_location(name: str) -> str:
+    """Where a ledger table of schema `control` lies."""
+    settings = get_settings()
+    return str(settings.warehouse_dir / settings.schema_name("control") / name)
+
+
 def ensure_schemas(spark: SparkSession) -> None:
     """Creates the schemas of every layer; a lost catalog is rebuilt from the files and the manifest."""
     settings = get_settings()
@@ -100,10 +106,8 @@ def ensure_control_table(spark: SparkSession, name: str, columns: str) -> str:
     """
     from pyspark.errors import PySparkException
 
-    settings = get_settings()
-    schema = settings.schema_name("control")
-    location = settings.warehouse_dir / schema / name
-    full = f"{schema}.{name}"
+    location = control_location(name)
+    full = f"{get_settings().schema_name('control')}.{name}"
     for is_last in (False, False, True):
         if spark.catalog.tableExists(full):
             break

@@ -54,7 +54,7 @@ def training_set(spine: Path, as_of: str, names: str | None, as_json: bool) -> N
     freezes the rows with a manifest. Equal rows and features give the same set."""
     import pandas as pd
 
-    from lakehouse import engine, tables
+    from lakehouse import direct
     from lakehouse.time import parse_partition
     from ml import training, training_set
     from ml.configuration import get_config
@@ -62,9 +62,8 @@ def training_set(spine: Path, as_of: str, names: str | None, as_json: bool) -> N
 
     day = parse_partition(as_of)
     rows, target = training_set.read_spine(spine), get_config().target
-    with engine.session("training_set") as spark:
-        manifest = tables.current_manifest(spark)
-        joined = feature_access.on_spine(spark, training_set.to_arrow(rows), _listed(names)).toArrow()
+    manifest = direct.manifest()
+    joined = feature_access.on_spine(training_set.to_arrow(rows), _listed(names), manifest)
     versions = {table: manifest.versions[table] for table in feature_access.TABLES if table in manifest.versions}
     read = {"manifest_id": manifest.manifest_id, "feature_versions": versions}
     frozen = training_set.make(rows, joined, target, pd.Timestamp(day), read, training.datasets_dir())
