@@ -9,12 +9,13 @@ The feed's path is the pattern of its files, below the folder of a day (`visits/
 - `settledSeconds`: without a manifest, how long a file must have lain unchanged to count as complete.
 - `records`: for JSON, the list that holds the records (dotted); each file is a part then. Else a file is one record.
 - `layout`: `pairs` for CSV files of two columns, item and value, that are one record each.
+- `labels`: the words under which a PDF tells a field (`spark_jobs.pull.files_form`); each PDF is one record then.
 - `filesInPart`: how many files of one record each make a part.
 
 CSV, JSON lines and Parquet files (the first two also gzipped) are parts byte for byte. Files of one record become lines
 of a part, with the members `_file`, `_day`, `_bytes` and `_sha256` of the file. PDFs and whatever else is no table
-become lines with these alone, and are kept byte for byte beside them (format `binary`, no records): what they say is
-not read.
+become lines with these and what their labels tell, if there are any, and are kept byte for byte beside them (format
+`binary`, no records).
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ import pyarrow.parquet
 
 from lakehouse.errors import SourceError, SourceUnavailable
 from spark_jobs.landing_files import BLANK
+from spark_jobs.pull import files_form
 from spark_jobs.pull.files_listing import Found
 from spark_jobs.pull.lines import JsonLines, joined, json_object, plain
 from spark_jobs.pull.part import Part, Pull
@@ -72,12 +73,15 @@ def original(pull: Pull, found: Found, cursor: Mapping[str, Any]) -> Part:
 
 def _record(pull: Pull, found: Found) -> tuple[bytes, Iterable[str] | None]:
     """A file's line, and the fields that it was sent with; what is no record stands as `_raw` (fields None)."""
-    if is_document(found):
+    labels = files_form.labels_of(pull.options) if found.suffix == files_form.SUFFIX else {}
+    if is_document(found) and not labels:
         return plain(_own(found, _read(found, len))), ()
     if found.size > RECORD_BYTES:
         raise _refused(found, f"it has {found.size:,} bytes, too many for one record")
     content = io.BytesIO()
     digest = _read(found, content.write)
+    if is_document(found):
+        return _form(_own(found, digest), content.getvalue(), labels)
     try:
         with gzip.open(content) if found.name.lower().endswith(".gz") else content as stream:
             stream.seek(0)
@@ -89,6 +93,14 @@ def _record(pull: Pull, found: Found) -> tuple[bytes, Iterable[str] | None]:
     ours, text = _own(found, digest), text.removeprefix("\ufeff")
     sent = _pairs(text) if found.suffix == ".csv" else json_object(text.encode("utf-8"), (*OWN, RAW))
     return (joined(ours, sent), sent[1]) if sent else (plain(ours | {RAW: text}), None)
+
+
+def _form(ours: dict[str, Any], content: bytes, labels: Mapping[str, str]) -> tuple[bytes, Iterable[str] | None]:
+    """A document's line with the fields that it tells; one that tells none is no record."""
+    told = files_form.read(content, labels)
+    if told is None:
+        return plain(ours | {RAW: "the document tells none of its labels, or two things under one"}), None
+    return plain(ours | told), told
 
 
 def _own(found: Found, digest: str) -> dict[str, Any]:

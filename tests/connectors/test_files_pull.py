@@ -19,9 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lakehouse import contracts
 from lakehouse.errors import SourceError, SourceUnavailable
+from lakehouse.settings import PROJECT_DIR
 from sources.systems import field
-from sources.systems.field import drop
+from sources.systems.field import documents, drop
 from spark_jobs.pull.files import CONNECTOR
 from tests.connectors.feed_contracts import contract_document, make_place, write_contract
 from tests.connectors.kill_runs import kill_and_finish, landed_rows, run_all
@@ -112,6 +114,37 @@ def test_documents_are_kept_byte_for_byte_beside_a_row_each(dropped: Path, tmp_p
     kept = {p.name: b for p, b in zip(pulled.parts, pulled.bodies, strict=True) if p.format == "binary"}
     assert kept == {f"{path.parts[-3]}--statements--{path.name}": path.read_bytes() for path in paths}
     assert all(p.records == 0 and p.fields == () for p in pulled.parts if p.format == "binary")
+
+
+def test_statements_are_one_row_each_in_whatever_form(dropped: Path, tmp_path: Path) -> None:
+    """PDFs read by the labels of the product's contract say what the same world's table would."""
+    options = contracts.load_all(PROJECT_DIR / "contracts")["field__statement"].feed.options
+    pulled = received(dropped, tmp_path, "statements/*", ("_file",), **options)
+    pulled.pull(UNTIL)
+    rows = {(row["unified_social_credit_code"], row["year"]): row for row in pulled.rows()}
+    assert {row["_file"][-4:] for row in rows.values()} == {".csv", ".pdf"}
+    world = write_small_world(tmp_path / "world")
+    codes = {row["firm_id"]: row["uscc"] for row in pq.read_table(world / "firm.parquet").to_pylist()}
+    handed = [r for r in pq.read_table(world / "statement.parquet").to_pylist() if r["handed_in_on"] < UNTIL]
+    assert rows.keys() == {(codes[row["firm_id"]], str(row["year"])) for row in handed}
+    for row in handed:
+        told = rows[codes[row["firm_id"]], str(row["year"])]
+        expected = {item: documents.yuan(row[f"{item}_fen"]) for item in documents.STATEMENT}
+        assert {item: told[item] for item in expected} == expected
+        assert told["audited"] in (("yes", "是") if row["audited"] else ("no", "否"))
+
+
+def test_a_document_that_tells_nothing_is_kept_and_told(tmp_path: Path) -> None:
+    root = tmp_path / "drop"
+    put(root, day(0), {"s/a.pdf": b"%PDF-1.4 a scan", "s/b.docx": b"words"})
+    pulled = received(root, tmp_path, "s/*", ("year", "_file"), labels={"year": "Year"}, **LISTED)
+    pulled.pull(day(1))
+    scan, words = pulled.rows()
+    assert scan["_file"] == "s/a.pdf" and "tells none of its labels" in scan["_raw"]
+    assert words["_file"] == "s/b.docx"
+    assert [body for p, body in zip(pulled.parts, pulled.bodies, strict=True) if p.format == "binary"] == [
+        b"%PDF-1.4 a scan", b"words",
+    ]  # fmt: skip
 
 
 def test_a_table_is_a_part_byte_for_byte(dropped: Path, tmp_path: Path) -> None:

@@ -262,7 +262,7 @@ def _of_readings(world: Path, out: Path, known: dict[str, Contract]) -> None:
     db.close()
 
 
-# Field evidence: visits as written up, statements that come as tables, field statistics
+# Field evidence: visits as written up, statements as tables and as PDFs, field statistics
 
 
 def _of_field(world: Path, out: Path, known: dict[str, Contract]) -> None:
@@ -297,7 +297,7 @@ def _of_field(world: Path, out: Path, known: dict[str, Contract]) -> None:
     amounts = ", ".join(f"({item}_fen / 100)::DECIMAL(18,2) AS {name}" for item, name in named.items())
     _save(db, f"""SELECT document_number AS document_name, arrives_on AS handed_in_on, uscc, name,
         year::INT AS fiscal_year, audited AS is_audited, {amounts}, {known_at.format("arrives_on")}
-        FROM handed WHERE form < {evidence.TABLE_RATIO}""", out / "financial_statement.parquet")  # fmt: skip
+        FROM handed""", out / "financial_statement.parquet")  # fmt: skip
     scenes = " UNION ALL ".join(f"({evidence._scenes(begin, end).replace('order by plot_number', '')})"
                                 for begin, end in _years(first, last))  # fmt: skip
     _save(db, f"""SELECT plot_number, observed_on, sensed_area_mu::DECIMAL(12,2) AS sensed_area_mu,

@@ -20,7 +20,5 @@ select
     sum(case when not is_valid then sign else 0L end) as void_count,
     sum(case when not is_valid then sign * abs(amount_fen) else 0L end) as void_abs_fen
 from {{ ref('invoice_change') }}
-{%- if var('since', none) %}
-where known_on >= date '{{ var('since') }}'
-{%- endif %}
+where {{ since_slice('known_on') }}
 group by enterprise_id, direction, issued_on, known_on

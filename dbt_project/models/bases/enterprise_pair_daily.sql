@@ -11,8 +11,5 @@ select
     sum(sign) as valid_count,
     sum(sign * amount_fen) as valid_fen
 from {{ ref('invoice_change') }}
-where is_valid
-{%- if var('since', none) %}
-    and known_on >= date '{{ var('since') }}'
-{%- endif %}
+where is_valid and {{ since_slice('known_on') }}
 group by enterprise_id, direction, counterparty_id, issued_on, known_on

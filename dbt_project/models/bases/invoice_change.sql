@@ -17,6 +17,4 @@ from (
         ) as change
     from {{ ref('int_invoice_interval') }}
 )
-{%- if var('since', none) %}
-where change.known_on >= date '{{ var('since') }}'
-{%- endif %}
+where {{ since_slice('change.known_on') }}
