@@ -128,6 +128,32 @@ def warehouse(twins: Mapping[str, tuple[int, int, float, str, str]]) -> dict[str
     return identities() | {"platform_warehouse_receipt": receipts, "platform_warehouse_sensor": sensors}
 
 
+def receivables(second: Mapping[str, tuple[str, date | None]]) -> dict[str, list[dict[str, Any]]]:
+    """Each firm's invoice of 2 March at bank B01 from the 10th on, and at B02 from 10 May on.
+
+    `second`: firm → the number under which B02 registers it, and the day on which B01 lets go.
+    """
+    bills, registered = [], []
+    for place, (firm, (number, released_on)) in enumerate(second.items()):
+        own, amount = f"31000{place}1", 90_000 + place
+        bills.append({
+            "record_id": f"I{firm}", "invoice_number": own, "issued_on": date(2020, 3, 2), "good": "steel",
+            "seller_tax_number": firm, "buyer_tax_number": "buyer", "status": "valid",
+            "amount_excl_tax_cny": amount, "amount_incl_tax_cny": amount, "known_at": at(date(2020, 3, 5)),
+        })  # fmt: skip
+        first = {
+            "record_id": f"V1{firm}", "debtor_code": firm, "lender_name": "B01", "invoice_number": own,
+            "value_cny": amount, "registered_on": date(2020, 3, 10), "known_at": at(date(2020, 3, 12)),
+        }  # fmt: skip
+        again = {"record_id": f"V2{firm}", "lender_name": "B02", "invoice_number": number,
+                 "registered_on": date(2020, 5, 10), "known_at": at(date(2020, 5, 12))}  # fmt: skip
+        registered += [first, first | again]
+        if released_on:
+            ended = {"ended_on": released_on, "version_no": 2, "known_at": at(released_on + timedelta(days=2))}
+            registered.append(first | ended)
+    return identities() | {"ledger_invoice": bills, "receivable_registration": registered}
+
+
 def applications(device: Mapping[str, str], phone: Mapping[str, str], day: Mapping[str, date]) -> dict[str, Any]:
     told = [
         {"application_number": f"AP{firm}", "customer_number": f"core_bank-{firm}", "applied_on": day[firm],

@@ -40,6 +40,7 @@ GOVERNMENT = {
     "customs__declaration": ("customs", "declarations"),
     "electricity__daily_usage": ("electricity", "daily_usage"),
     "land__plot": ("land", "plots"),
+    "movables_registry__receivable": ("movables_registry", "receivables"),
 }
 PAYMENTS = {
     "payments__account": "account", "payments__payment": "payment", "payments__pos_settlement": "pos_settlement",

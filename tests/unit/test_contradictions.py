@@ -25,6 +25,7 @@ from tests.contradiction_cases import (
     Silver,
     applications,
     farms,
+    receivables,
     tables_read,
     warehouse,
 )
@@ -76,6 +77,29 @@ def test_a_receipt_for_more_than_there_is_is_found_by_its_peers() -> None:
     found = Silver(rows).found("false_receipt")
     assert list(found["enterprise_id"]) == [LIAR]
     assert found.iloc[0]["volume_below_receipt"] < 0.6
+
+
+# An invoice at two lenders; one off by a digit; one that the first lender had let go; one that is let go too late
+
+
+def test_an_invoice_at_two_lenders_at_once_is_found_also_under_another_number() -> None:
+    second = {
+        LIAR: ("3100001", None), OTHER: ("3100099", None), ALIKE: ("3100021", date(2020, 5, 8)),
+        HONEST: ("3100031", date(2020, 5, 10)),
+    }  # fmt: skip
+    found = Silver(receivables(second)).found("double_financed_receivable").set_index("enterprise_id")
+    assert set(found.index) == {LIAR, OTHER}
+    assert {day.date() for day in found["found_on"]} == {date(2020, 7, 1)}  # its month closes with June
+    assert found["registered_above_invoice"].tolist() == [2.0, 2.0]
+    assert found["same_invoice_number"].to_dict() == {LIAR: 1, OTHER: 0}
+    assert found["number_like_another_invoice"].to_dict() == {LIAR: 0, OTHER: 1}
+
+
+def test_a_lender_that_is_known_later_accuses_nobody_before() -> None:
+    rows = receivables({LIAR: ("3100001", None)})
+    first = next(row for row in rows["receivable_registration"] if row["record_id"].startswith("V1"))
+    first["known_at"] = datetime(2020, 7, 2)
+    assert Silver(rows).found("double_financed_receivable").empty
 
 
 # One device behind strangers' applications; an office park; one owner's firms

@@ -73,15 +73,14 @@ def collateral(
             else:
                 deed = f"{rng.integers(10**9, 10**10)}"
                 rows.append((loan.loan_id, "building", deed, int(loan.principal_fen / ADVANCE["mortgage"]), *span, -1))
-        elif loan.security == "receivable":
-            rows += _invoices(loan, open_on(invoices.get(loan.firm_id), loan.started_on), span, -1)
         elif loan.security == "stock":
             held = receipt_of.get((loan.firm_id, loan.bank_id))
             if held is None:
                 value = int(loan.principal_fen / ADVANCE["stock"])
                 rows.append((loan.loan_id, "floor_stock", f"{rng.integers(10**7, 10**8)}", value, *span, -1))
     rows += _receipts(facts, loans, receipts)
-    rows += _twice(facts, loans, invoices, rng)
+    twice = _twice(facts, loans, invoices, rng)
+    rows += twice + _receivables(loans, invoices, {number for _, _, number, *_ in twice})
     columns = ["loan_id", "kind", "object", "value_fen", "from_on", "to_on", "planted_id"]
     frame = pd.DataFrame(rows, columns=columns).drop_duplicates(["loan_id", "kind", "object"], ignore_index=True)
     frame["to_on"] = facts.within(frame["to_on"].to_numpy("datetime64[D]"))
@@ -90,16 +89,20 @@ def collateral(
     return frame
 
 
-def _invoices(loan, rows: pd.DataFrame | None, span: tuple, planted_id: int) -> list[tuple]:
-    """Newest open invoices until the loan is covered."""
-    out, covered = [], 0
-    if rows is None:
-        return out
-    for row in rows.iloc[::-1].itertuples():
-        if covered * ADVANCE["receivable"] >= loan.principal_fen:
-            break
-        out.append((loan.loan_id, "invoice", row.invoice_number, int(row.total_fen), *span, planted_id))
-        covered += row.total_fen
+def _receivables(loans: pd.DataFrame, invoices: dict[int, pd.DataFrame], taken: set[str]) -> list[tuple]:
+    """Each loan's newest open invoices until it is covered: neither `taken` nor pledged for a loan that still runs."""
+    out, held_until = [], {}
+    for loan in loans[loans["security"] == "receivable"].sort_values(["started_on", "loan_id"]).itertuples():
+        rows, covered = open_on(invoices.get(loan.firm_id), loan.started_on), 0
+        for row in rows.iloc[::-1].itertuples() if rows is not None else ():
+            number = row.invoice_number
+            if covered * ADVANCE["receivable"] >= loan.principal_fen:
+                break
+            if number in taken or held_until.get(number, loan.started_on) > loan.started_on:
+                continue
+            out.append((loan.loan_id, "invoice", number, int(row.total_fen), loan.started_on, loan.closed_on, -1))
+            held_until[number] = pd.Timestamp.max if pd.isna(loan.closed_on) else loan.closed_on
+            covered += row.total_fen
     return out
 
 

@@ -606,6 +606,41 @@ LAND = Department(
     ),
 )
 
+MOVABLES_REGISTRY = Department(
+    "movables_registry",
+    "movables_registry",
+    "Registry of movables and rights: receivables",
+    "Receivables that lenders registered as pledged or assigned to them, whoever the lender is.",
+    (
+        Dataset(
+            name="receivables",
+            about="Registered receivables, one invoice each; the end of a registration is a new revision.",
+            grain="one record an invoice and registration",
+            sql="""
+                SELECT c.collateral_id, c.object, c.value_fen, c.from_on, c.to_on, c.from_on AS event_on,
+                       debtor.uscc AS debtor_code, debtor.name AS debtor_name, lender.name AS lender_name
+                FROM collateral c
+                JOIN loan l ON l.loan_id = c.loan_id
+                JOIN party debtor ON debtor.party_id = l.firm_id
+                LEFT JOIN party lender ON lender.party_id = l.bank_id
+                WHERE c.kind = 'invoice'""",
+            key=("collateral_id",),
+            stages=(Stage("to_on", ("to_on",)),),
+            fields=(
+                text("dbrdm", "debtor_code", "credit code of who gives the receivable", "91330106MA2K00001X"),
+                text("dbrmc", "debtor_name", "name of who gives the receivable", "杭州示例机械有限公司"),
+                text("zqrmc", "lender_name", "secured lender", "银行B01"),
+                text("fphm", "object", "invoice number, as the lender registered it", "40000017"),
+                yuan("dbje", "value_fen", "value registered"),
+                day("djrq", "from_on", "registered on"),
+                day("zxrq", "to_on", "registration ended on"),
+            ),
+            lag=Lag(1, 3),
+            prefix="V",
+        ),
+    ),
+)
+
 DEPARTMENTS: tuple[Department, ...] = (
     REGISTRY,
     TAX_RETURNS,
@@ -620,4 +655,5 @@ DEPARTMENTS: tuple[Department, ...] = (
     GAS,
     ENVIRONMENT,
     LAND,
+    MOVABLES_REGISTRY,
 )
