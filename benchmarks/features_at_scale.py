@@ -169,7 +169,7 @@ def spark_side(room: Path) -> tuple[dict[str, dict[str, float]], list[datetime.d
 
 
 def _publish(spark: Any, tables: Any, names: Any, day: datetime.date) -> None:
-    tables.publish(spark, {name: tables.build_version(spark, name) for name in names}, "bench", str(day))
+    tables.publish(spark, {name: tables.build_version(name) for name in names}, "bench", str(day))
 
 
 def duckdb_side(room: Path, dates: list[datetime.date]) -> tuple[float, float, Any]:

@@ -88,7 +88,7 @@ def ours(room: Path, count: int) -> tuple[list[float], float, int, float]:
         rows = spark.read.parquet(str(room / "features.parquet"))
         for table, held in parts.items():
             tables.overwrite(rows.select("as_of", "enterprise_id", *held), table)
-        built = {table: tables.build_version(spark, table) for table in parts}
+        built = {table: tables.build_version(table) for table in parts}
         tables.publish(spark, built, "benchmark", "2024-01-01")
     seconds = []
     for _ in range(2):

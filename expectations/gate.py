@@ -162,10 +162,10 @@ def check(spark: SparkSession, layer: str, changed: Mapping[str, int], held: Col
 
 def _changed(spark: SparkSession, layer: str) -> dict[str, int]:
     """The tables of a layer whose build is not what is published, with the version that was built."""
-    published = tables.current_manifest(spark).versions
+    published = tables.current_manifest().versions
     changed = {}
     for table in growth.fed(spark) if layer == "bronze" else _built(spark, layer):
-        version = tables.build_version(spark, table)
+        version = tables.build_version(table)
         if published.get(table) != version:
             changed[table] = version
     return changed

@@ -50,7 +50,7 @@ def without(spark: SparkSession, changed: Mapping[str, int], held: Collection[st
         if table == QUARANTINE and any(row["rows_quarantined"] for row in good):
             for batch in (row["batch_id"] for row in waiting if row["batch_id"] in held and row["rows_quarantined"]):
                 tables.remove_where(spark, table, f"batch_id = '{batch}'")
-            found[table] = tables.build_version(spark, table)
+            found[table] = tables.build_version(table)
         if any(table == f"bronze.{row['contract']}" and row["rows_accepted"] + row["rows_duplicate"] for row in good):
             found[table] = _version_before(spark, table, version, held)
     return found
@@ -58,7 +58,7 @@ def without(spark: SparkSession, changed: Mapping[str, int], held: Collection[st
 
 def _slices(spark: SparkSession, changed: Mapping[str, int], waiting: Sequence[Any]) -> dict[str, str]:
     """Per table that grew by whole batches only (of those `waiting`), the condition that its new rows meet."""
-    published = tables.current_manifest(spark).versions
+    published = tables.current_manifest().versions
     found = {}
     for table, version in changed.items():
         mine = {r["batch_id"] for r in waiting if table in (QUARANTINE, f"bronze.{r['contract']}")}

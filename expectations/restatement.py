@@ -102,7 +102,7 @@ def judge(
     some kilobytes each.
     """
     families = catalogue.load()
-    published = tables.current_manifest(spark).versions
+    published = tables.current_manifest().versions
     facts, found = restating.look(spark, families, changed, published)
     if not found:
         return []

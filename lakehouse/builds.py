@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lakehouse import tables
+from lakehouse import delta_log, tables
 from lakehouse.time import utc_now
 
 if TYPE_CHECKING:
@@ -40,10 +40,13 @@ class Made:
     inputs: Input
 
 
-def built(spark: SparkSession) -> dict[tuple[str, int], Input]:
+def built() -> dict[tuple[str, int], Input]:
     """What every version of every table was made from; the last word on a version counts."""
-    rows = spark.table(_control(spark)).orderBy("built_at").collect()
-    return {(r["table_name"], r["version"]): Input(dict(r["inputs"]), r["definition"]) for r in rows}
+    place = tables.control_location("build")
+    if delta_log.version(place) is None:
+        return {}
+    rows = delta_log.rows(place, ["table_name", "version", "inputs", "definition", "built_at"]).sort_by("built_at")
+    return {(r["table_name"], r["version"]): Input(dict(r["inputs"]), r["definition"]) for r in rows.to_pylist()}
 
 
 def record(spark: SparkSession, run_id: str, made: Iterable[Made]) -> None:
@@ -59,19 +62,14 @@ def same_rows(spark: SparkSession, run_id: str, table: str, version: int, rewrit
         record(spark, run_id, [Made(table, rewritten, 0, made_from)])
 
 
-def head(spark: SparkSession, table: str) -> int | None:
+def head(table: str) -> int | None:
     """The newest version of a table's build; None before its first."""
-    return tables.build_version(spark, table) if spark.catalog.tableExists(tables.build_name(table)) else None
+    return delta_log.version(tables.build_location(table))
 
 
 def written(spark: SparkSession, table: str) -> tuple[int, int]:
     """The version that a table's build has come to and its rows."""
-    name = tables.build_name(table)
-    last = spark.sql(f"DESCRIBE HISTORY {name} LIMIT 1").select("version", "operation", "operationMetrics").collect()[0]
+    version, operation, counted = delta_log.last_write(tables.build_location(table))
     # Only what writes a table as a whole counts all of its rows.
-    told = last["operationMetrics"].get("numOutputRows") if last["operation"].startswith("CREATE OR REPLACE") else None
-    return last["version"], int(told) if told is not None else spark.table(name).count()
-
-
-def _control(spark: SparkSession) -> str:
-    return tables.ensure_control_table(spark, "build", BUILD_SCHEMA)
+    told = counted.get("numOutputRows") if operation.startswith("CREATE OR REPLACE") else None
+    return version, int(told) if told is not None else spark.table(tables.build_name(table)).count()

@@ -1,4 +1,4 @@
-"""Published tables read without an engine: by Delta's log and Arrow alone, for what fits in memory.
+"""Published tables read without an engine, for what fits in memory.
 
 What readers see is the same as through the engine: the versions that one row of `control.manifest` names together.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lakehouse import tables
+from lakehouse import delta_log, tables
 from lakehouse.errors import ConfigError
 from lakehouse.tables import Manifest
 
@@ -16,27 +16,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def manifest() -> Manifest:
-    """The last publication; manifest 0 with no tables when there is none."""
-    from deltalake import DeltaTable
-    from deltalake.exceptions import TableNotFoundError
-
-    try:
-        rows = DeltaTable(tables.control_location("manifest")).to_pyarrow_dataset()
-    except TableNotFoundError:
-        return Manifest(0, None)
-    # By the least and greatest number of each file, only the file of the last row is read.
-    numbers = rows.to_table(columns=["manifest_id"])["manifest_id"]
-    if not len(numbers):
-        return Manifest(0, None)
-    last = max(numbers.to_pylist())
-    row = _equal(rows, "manifest_id", [last], ["published_at", "versions"]).to_pylist()[0]
-    return Manifest(last, row["published_at"], dict(row["versions"]))
-
-
 def columns(table: str, held: Manifest) -> list[str]:
     """The columns of a table as a publication has it, in order."""
-    return _dataset(table, held).schema.names
+    return delta_log.columns(tables.build_location(table), _version(table, held))
 
 
 def read(
@@ -46,29 +28,10 @@ def read(
 
     ConfigError where the table is not published, or was written in a way that only the engine reads.
     """
-    rows = _dataset(table, held)
-    return _equal(rows, key, values, names) if key else rows.to_table(columns=list(names))
+    return delta_log.rows(tables.build_location(table), names, _version(table, held), key, values)
 
 
-def _dataset(table: str, held: Manifest) -> Any:
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError
-
+def _version(table: str, held: Manifest) -> int:
     if table not in held.versions:
         raise ConfigError(f"{table} is not published", remedy="`vinelake tables` lists the tables")
-    try:
-        return DeltaTable(tables.build_location(table), version=held.versions[table]).to_pyarrow_dataset()
-    except DeltaError as error:
-        raise ConfigError(
-            f"{table} cannot be read without the engine: {error}",
-            where=tables.build_location(table),
-            remedy="read it with `vinelake sql` or a Spark session",
-        ) from error
-
-
-def _equal(rows: Any, key: str, values: Collection[Any], names: Sequence[str]) -> pa.Table:
-    import pyarrow as pa
-    from pyarrow import dataset
-
-    wanted = pa.array(list(values), rows.schema.field(key).type)
-    return rows.to_table(columns=list(names), filter=dataset.field(key).isin(wanted))
+    return held.versions[table]

@@ -23,9 +23,9 @@ def compact(partition: str = "maintenance") -> dict[str, Any]:
             if (files := _files(spark, name)) > COMPACT_ABOVE_FILES:
                 spark.sql(f"OPTIMIZE {name}")
                 run.details[name] = files
-        for table, version in sorted(tables.current_manifest(spark).versions.items()):
+        for table, version in sorted(tables.current_manifest().versions.items()):
             name = tables.build_name(table)
-            if tables.build_version(spark, table) != version or _files(spark, name) <= COMPACT_ABOVE_FILES:
+            if tables.build_version(table) != version or _files(spark, name) <= COMPACT_ABOVE_FILES:
                 continue
             run.details[table] = _files(spark, name)
             before = tables.content_hash(tables.read(spark, table))
@@ -36,7 +36,7 @@ def compact(partition: str = "maintenance") -> dict[str, Any]:
                     where=table,
                     remedy="it was not published; the next build restores the published version",
                 )
-            compacted = tables.build_version(spark, table)
+            compacted = tables.build_version(table)
             builds.same_rows(spark, run.run_id, table, version, compacted)
             tables.publish(spark, {table: compacted}, "compact", partition)
         return dict(run.details)
@@ -50,8 +50,8 @@ def apply_retention(partition: str = "maintenance") -> dict[str, Any]:
     settings = get_settings()
     hours = settings.retention_days * 24
     with engine.session("maintenance") as spark, ledger.run(spark, "retention", partition) as run:
-        for table, version in sorted(tables.current_manifest(spark).versions.items()):
-            if tables.build_version(spark, table) != version:
+        for table, version in sorted(tables.current_manifest().versions.items()):
+            if tables.build_version(table) != version:
                 run.details[table] = "left alone: an unpublished build is there"
                 continue
             name = tables.build_name(table)

@@ -61,7 +61,7 @@ def in_business_time(frame: DataFrame) -> DataFrame:
 
 def listing(spark: SparkSession) -> list[tuple[str, int, Sequence[str]]]:
     """Every published table with its version and columns."""
-    versions = tables.current_manifest(spark).versions
+    versions = tables.current_manifest().versions
     return [(t, v, tables.read(spark, t).columns) for t, v in sorted(versions.items())]
 
 

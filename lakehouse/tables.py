@@ -13,10 +13,11 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-from lakehouse import publications
-from lakehouse.errors import IntegrityError
+from lakehouse import delta_log, publications
+from lakehouse.errors import ConfigError, IntegrityError
 from lakehouse.settings import get_settings
 from lakehouse.time import utc_now
 
@@ -37,6 +38,8 @@ MADE_MEANWHILE = (
     "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION",
     "TABLE_OR_VIEW_ALREADY_EXISTS",
 )
+# What a session was found to have already, by place: a session ends with its engine, and so with the engine's catalog.
+_ensured: WeakKeyDictionary[SparkSession, set[str]] = WeakKeyDictionary()
 NOTED = "note_batches"  # the row that a lakehouse of before batches were named gets, with all it had published
 
 
@@ -84,8 +87,11 @@ def control_location(name: str) -> str:
 
 
 def ensure_schemas(spark: SparkSession) -> None:
-    """Creates the schemas of every layer; a lost catalog is rebuilt from the files and the manifest."""
+    """Creates the schemas of every layer, once a session; a lost catalog is rebuilt from the files and the manifest."""
     settings = get_settings()
+    found, place = _ensured.setdefault(spark, set()), control_location("")
+    if place in found:
+        return
     existing = {row[0] for row in spark.sql("SHOW SCHEMAS").collect()}
     wanted = [settings.schema_name(layer) for layer in LAYERS]
     wanted += [f"{settings.schema_name(layer)}_build" for layer in BUILT_LAYERS]
@@ -97,6 +103,7 @@ def ensure_schemas(spark: SparkSession) -> None:
     _add_missing_columns(spark, manifest, MANIFEST_SCHEMA)
     if not set(wanted) <= existing:
         restore_catalog(spark)
+    found.add(place)
 
 
 def ensure_control_table(spark: SparkSession, name: str, columns: str) -> str:
@@ -108,14 +115,16 @@ def ensure_control_table(spark: SparkSession, name: str, columns: str) -> str:
 
     location = control_location(name)
     full = f"{get_settings().schema_name('control')}.{name}"
+    found = _ensured.setdefault(spark, set())
     for is_last in (False, False, True):
-        if spark.catalog.tableExists(full):
+        if location in found or spark.catalog.tableExists(full):
             break
         try:
             spark.sql(f"CREATE TABLE IF NOT EXISTS {full} ({columns}) USING delta LOCATION '{location}'")
         except PySparkException as error:
             if is_last or not any(condition in str(error) for condition in MADE_MEANWHILE):
                 raise
+    found.add(location)
     return full
 
 
@@ -144,17 +153,23 @@ def restore_catalog(spark: SparkSession) -> None:
         for log in sorted((settings.warehouse_dir / schema).glob("*/_delta_log")):
             folder = log.parent
             spark.sql(f"CREATE TABLE IF NOT EXISTS {schema}.{folder.name} USING delta LOCATION '{folder}'")
-    _point_views(spark, current_manifest(spark).versions)
+    _point_views(spark, current_manifest().versions)
 
 
-def current_manifest(spark: SparkSession, published_by: datetime | None = None) -> Manifest:
-    """The last publication, or the last one up to a moment; manifest 0 with no tables when there is none."""
-    condition = f"WHERE published_at <= timestamp'{published_by.isoformat()}'" if published_by else ""
-    rows = spark.sql(
-        f"SELECT manifest_id, published_at, versions FROM {get_settings().schema_name('control')}.manifest "
-        f"{condition} ORDER BY manifest_id DESC LIMIT 1"
-    ).collect()
-    return Manifest(rows[0][0], rows[0][1], dict(rows[0][2])) if rows else Manifest(0, None)
+def current_manifest() -> Manifest:
+    """The last publication; manifest 0 with no tables when there is none."""
+    last = max((row["manifest_id"] for row in _manifest_rows(["manifest_id"])), default=None)
+    if last is None:
+        return Manifest(0, None)
+    names = ["published_at", "versions"]
+    row = delta_log.rows(control_location("manifest"), names, key="manifest_id", values=[last]).to_pylist()[0]
+    return Manifest(last, row["published_at"], dict(row["versions"]))
+
+
+def _manifest_rows(names: Sequence[str]) -> list[dict[str, Any]]:
+    """These columns of all publications; none before the first lakehouse table."""
+    place = control_location("manifest")
+    return [] if delta_log.version(place) is None else delta_log.rows(place, names).to_pylist()
 
 
 def published_batches(spark: SparkSession) -> set[str]:
@@ -162,12 +177,12 @@ def published_batches(spark: SparkSession) -> set[str]:
 
     A manifest with rows from before they named batches gets one row that names what its tables hold, once.
     """
-    rows = spark.sql(f"SELECT job, batches FROM {get_settings().schema_name('control')}.manifest").collect()
+    rows = _manifest_rows(["job", "batches"])
     named = {batch for row in rows for batch in row["batches"] or ()}
     if all(row["batches"] is not None for row in rows) or any(row["job"] == NOTED for row in rows):
         return named
     held: set[str] = set()
-    for table in current_manifest(spark).versions:
+    for table in current_manifest().versions:
         if split(table)[0] in ("bronze", "quarantine"):
             held |= {row[0] for row in read(spark, table).select("batch_id").distinct().collect()}
     publish(spark, {}, NOTED, "", held)
@@ -192,8 +207,8 @@ def begin_build(spark: SparkSession, table: str, manifest: Manifest | None = Non
     """
     if not spark.catalog.tableExists(build_name(table)):
         return None
-    head = build_version(spark, table)
-    published = (manifest or current_manifest(spark)).versions.get(table)
+    head = build_version(table)
+    published = (manifest or current_manifest()).versions.get(table)
     if published is not None and head != published:
         spark.sql(f"RESTORE TABLE {build_name(table)} TO VERSION AS OF {published}")
     elif published is None:
@@ -231,9 +246,12 @@ def remove_where(spark: SparkSession, table: str, condition: str) -> None:
         spark.sql(f"DELETE FROM {build_name(table)} WHERE {condition}")
 
 
-def build_version(spark: SparkSession, table: str) -> int:
-    """The newest version of a table's build."""
-    return spark.sql(f"DESCRIBE HISTORY {build_name(table)} LIMIT 1").collect()[0]["version"]
+def build_version(table: str) -> int:
+    """The newest version of a table's build; ConfigError where nothing was built."""
+    version = delta_log.version(build_location(table))
+    if version is None:
+        raise ConfigError(f"{table} was never built", where=build_location(table), remedy="run the job that builds it")
+    return version
 
 
 def publish(
@@ -252,8 +270,8 @@ def publish(
     """
     control = f"{get_settings().schema_name('control')}.manifest"
     for _ in range(attempts):
-        now = current_manifest(spark)
-        if _brings_nothing(spark, now, changed, batches):
+        now = current_manifest()
+        if _brings_nothing(now, changed, batches):
             _point_views(spark, {t: now.versions[t] for t in changed})
             return now
         versions = {**now.versions, **changed}
@@ -268,8 +286,8 @@ def publish(
             if "Concurrent" not in str(error):
                 raise
             continue
-        after = current_manifest(spark)
-        if _brings_nothing(spark, after, changed, batches):
+        after = current_manifest()
+        if _brings_nothing(after, changed, batches):
             _point_views(spark, {t: after.versions[t] for t in changed})
             publications.announce(changed, job, partition)
             return after
@@ -280,15 +298,13 @@ def publish(
     )
 
 
-def _brings_nothing(spark: SparkSession, now: Manifest, changed: Mapping[str, int], batches: Collection[str]) -> bool:
+def _brings_nothing(now: Manifest, changed: Mapping[str, int], batches: Collection[str]) -> bool:
     """Whether the versions are those published, and the manifest names the batches already."""
     if any(now.versions.get(table) != version for table, version in changed.items()):
         return False
     if not batches:
         return True
-    control = f"{get_settings().schema_name('control')}.manifest"
-    rows = spark.sql(f"SELECT batches FROM {control} WHERE batches IS NOT NULL").collect()
-    return set(batches) <= {batch for row in rows for batch in row["batches"]}
+    return set(batches) <= {batch for row in _manifest_rows(["batches"]) for batch in row["batches"] or ()}
 
 
 def _point_views(spark: SparkSession, versions: Mapping[str, int]) -> None:
@@ -303,7 +319,7 @@ def repair_views(spark: SparkSession) -> None:
         for row in spark.sql(f"SHOW TABLE EXTENDED IN {get_settings().schema_name(layer)} LIKE '*'").collect():
             if found := PINNED.search(row["information"]):
                 pinned[f"{layer}.{row['tableName']}"] = int(found[1])
-    versions = current_manifest(spark).versions
+    versions = current_manifest().versions
     _point_views(spark, {table: v for table, v in versions.items() if pinned.get(table) != v})
 
 

@@ -47,7 +47,7 @@ def score(partition: str) -> dict:
             return {"skipped": "there is no champion yet: promote a model first"}
         stale = staleness.stale_feeds(spark, day)
         staleness.refuse_where_stopped(stale, day)
-        version = feature_version(spark)
+        version = feature_version()
         source = tables.read(spark, FEATURES).where(f"as_of = date'{day.isoformat()}'")
         statement = registry.artifact_text(champion.run_id, "scorecard.sql")
         scored = apply_statement(spark, statement, source, champion.number, f"{FEATURES}@{version}")

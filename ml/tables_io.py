@@ -48,9 +48,9 @@ def to_pandas(df: DataFrame) -> pd.DataFrame:
     return frame
 
 
-def feature_version(spark: SparkSession) -> int:
+def feature_version() -> int:
     """The published version of the features; an error when there is none."""
-    version = tables.current_manifest(spark).versions.get(FEATURES)
+    version = tables.current_manifest().versions.get(FEATURES)
     if version is None:
         raise ModelError(
             "there are no published features", where=FEATURES, remedy="run `build_features` for the partition first"
@@ -73,12 +73,12 @@ def _optional(spark: SparkSession, table: str, columns: list[str]) -> pd.DataFra
 
 def read_inputs(spark: SparkSession, until: date) -> Inputs:
     """Features of all observation dates up to a date, and all versions of outcomes."""
-    version = feature_version(spark)
+    version = feature_version()
     features = to_pandas(tables.read(spark, FEATURES).where(f"as_of <= date'{until.isoformat()}'"))
     return Inputs(
         features,
         _optional(spark, "silver.loan", LOAN_COLUMNS),
         _optional(spark, "silver.credit_record", RECORD_COLUMNS),
-        tables.current_manifest(spark).manifest_id,
+        tables.current_manifest().manifest_id,
         version,
     )

@@ -78,7 +78,7 @@ def _build_all(
     feeds: dict[str, list[landing.Batch]] = {}
     for batch in batches:
         feeds.setdefault(batch.contract, []).append(batch)
-    manifest = tables.current_manifest(spark)
+    manifest = tables.current_manifest()
     if feeds:
         tables.begin_build(spark, QUARANTINE, manifest)
 

@@ -49,7 +49,7 @@ class Table:
 def concerned(spark: SparkSession, trail: Trail, erasure: str | None = None) -> list[Table]:
     """The tables of which a file, of whatever version, holds a trace of the subject, or the mark of this erasure."""
     sought = traces(trail, [forms.ERASED + erasure] if erasure else [])
-    return [t for t in _tables(spark) if sought and search.look([t.folder], sought).findings]
+    return [t for t in _tables() if sought and search.look([t.folder], sought).findings]
 
 
 def traces(trail: Trail, marks: Iterable[str] = ()) -> needles.Needles | None:
@@ -93,8 +93,8 @@ def erase(
     return notes
 
 
-def _tables(spark: SparkSession) -> Iterator[Table]:
-    settings, published = get_settings(), tables.current_manifest(spark).versions
+def _tables() -> Iterator[Table]:
+    settings, published = get_settings(), tables.current_manifest().versions
     for layer in tables.LAYERS:
         schema = settings.schema_name(layer) + ("_build" if layer in tables.BUILT_LAYERS else "")
         for log in sorted((settings.warehouse_dir / schema).glob("*/_delta_log")):

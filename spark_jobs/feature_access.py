@@ -40,7 +40,7 @@ def arrow(as_of: str, ids: Sequence[str] = (), names: Sequence[str] = ()) -> pa.
     Grain: enterprise, at the one date; without `ids` every enterprise of it. Reads what is published. ConfigError for a
     date that was not built, an enterprise without a row at it, or a name that is no feature.
     """
-    day, held = parse_partition(as_of), direct.manifest()
+    day, held = parse_partition(as_of), tables.current_manifest()
     places = _places(held)
     wanted = _wanted(names, places)
     spine = _enterprises(held, day, ids)
@@ -49,7 +49,7 @@ def arrow(as_of: str, ids: Sequence[str] = (), names: Sequence[str] = ()) -> pa.
 
 def read(spark: SparkSession, as_of: str, ids: Sequence[str] = (), names: Sequence[str] = ()) -> DataFrame:
     """The same as a Spark data frame that reads the tables when it is used; rows and errors as with `arrow`."""
-    day, held = parse_partition(as_of), direct.manifest()
+    day, held = parse_partition(as_of), tables.current_manifest()
     places = _places(held)
     wanted = _wanted(names, places)
     _enterprises(held, day, ids)
@@ -70,7 +70,7 @@ def on_spine(spine: pa.Table, names: Sequence[str] = (), held: Manifest | None =
     `AT_MOST_DAYS` old. ConfigError for a row before the first date or further from a date than that, or a name that is
     no feature.
     """
-    held = held or direct.manifest()
+    held = held or tables.current_manifest()
     places = _places(held)
     wanted = _wanted(names, places)
     built, days = _dates(held), spine["as_of"].to_pylist()

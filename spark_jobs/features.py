@@ -48,8 +48,8 @@ def build(partition: str) -> dict[str, Any]:
     EngineError, which name the failed test or model.
     """
     with engine.session("features") as spark, ledger.run(spark, "features", partition) as run:
-        asked, manifest, now = as_of_dates(spark, partition), tables.current_manifest(spark), _inputs(spark)
-        before = builds.built(spark).get((TABLE, manifest.versions.get(TABLE, -1)))
+        asked, manifest, now = as_of_dates(spark, partition), tables.current_manifest(), _inputs()
+        before = builds.built().get((TABLE, manifest.versions.get(TABLE, -1)))
         since: date | None = date.min
         if before and before.definition == now.definition and set(TABLES) <= set(manifest.versions):
             since = changes.first_known(spark, before.versions, now.versions, NOT_READ)
@@ -80,10 +80,10 @@ def build(partition: str) -> dict[str, Any]:
         return {"partition": partition, **run.details}
 
 
-def _inputs(spark: SparkSession) -> builds.Input:
+def _inputs() -> builds.Input:
     """What features would be made from now: published versions of silver; definitions, contracts and code."""
     read = {*source_features.tables_read(catalogue.load()), *OF_INVOICES}
-    versions = {table: v for table, v in tables.current_manifest(spark).versions.items() if table in read}
+    versions = {table: v for table, v in tables.current_manifest().versions.items() if table in read}
     digest = hashlib.sha256()
     folder = dbt_run.project_dir()
     for path in sorted(path for pattern in DEFINED_IN for path in folder.glob(pattern)):

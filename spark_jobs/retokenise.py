@@ -67,12 +67,12 @@ def _former(spark: SparkSession) -> DataFrame | None:
 def _rewrite_all(spark: SparkSession, partition: str) -> dict[str, int]:
     by_table = {c.bronze_table: c for c in contracts.load_all(get_settings().contracts_dir).values()}
     done, versions = {}, {}
-    for table in sorted(tables.current_manifest(spark).versions):
+    for table in sorted(tables.current_manifest().versions):
         if tables.split(table)[0] not in LAYERS:
             continue
         if held := _former_cells(spark, tables.read(spark, table)):
             _rewrite(spark, table, list(held), by_table.get(table))
-            done[table], versions[table] = sum(held.values()), tables.build_version(spark, table)
+            done[table], versions[table] = sum(held.values()), tables.build_version(table)
     if versions:
         tables.publish(spark, versions, "retokenise", partition)
     return done

@@ -31,14 +31,14 @@ def build(partition: str) -> dict[str, Any]:
     """Builds aside every silver table whose inputs have changed; returns the rows of each table that was built."""
     known = silver_plan.load_contracts()
     with engine.session("silver") as spark, ledger.run(spark, "silver", partition) as run:
-        published, built, made = tables.current_manifest(spark).versions, builds.built(spark), []
+        published, built, made = tables.current_manifest().versions, builds.built(), []
         reader = Reader(spark, known)
 
         def build_table(table: Table) -> Made | None:
             now = silver_plan.inputs(table, known, published)
             if not table.always and not now.versions:
                 return None
-            if silver_plan.is_current(table, now, built, builds.head(spark, table.name)):
+            if silver_plan.is_current(table, now, built, builds.head(table.name)):
                 return None
             _make(reader, table, now, built.get((table.name, published.get(table.name, -1))))
             version, rows = builds.written(spark, table.name)

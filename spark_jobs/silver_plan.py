@@ -45,7 +45,7 @@ class Reader:
 
     def __init__(self, spark: SparkSession, known: Mapping[str, Contract]) -> None:
         self.spark, self.known = spark, known
-        self.published = set(tables.current_manifest(spark).versions)
+        self.published = set(tables.current_manifest().versions)
 
     def has(self, contract_id: str) -> bool:
         """Whether rows of a contract have been published yet."""

@@ -54,7 +54,7 @@ def training_set(spine: Path, as_of: str, names: str | None, as_json: bool) -> N
     freezes the rows with a manifest. Equal rows and features give the same set."""
     import pandas as pd
 
-    from lakehouse import direct
+    from lakehouse import tables
     from lakehouse.time import parse_partition
     from ml import training, training_set
     from ml.configuration import get_config
@@ -62,7 +62,7 @@ def training_set(spine: Path, as_of: str, names: str | None, as_json: bool) -> N
 
     day = parse_partition(as_of)
     rows, target = training_set.read_spine(spine), get_config().target
-    manifest = direct.manifest()
+    manifest = tables.current_manifest()
     joined = feature_access.on_spine(training_set.to_arrow(rows), _listed(names), manifest)
     versions = {table: manifest.versions[table] for table in feature_access.TABLES if table in manifest.versions}
     read = {"manifest_id": manifest.manifest_id, "feature_versions": versions}

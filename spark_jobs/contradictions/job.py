@@ -37,7 +37,7 @@ def build(partition: str) -> dict[str, Any]:
     day = parse_partition(partition)
     with engine.session("contradictions") as spark, ledger.run(spark, "contradictions", partition) as run:
         kinds = catalogue.load()
-        plan = statement.plan(kinds, published(spark))
+        plan = statement.plan(kinds, published())
         run.details["left_out"] = dict(plan.left_out)
         if not plan.figures:
             return dict(run.details)
@@ -49,9 +49,9 @@ def build(partition: str) -> dict[str, Any]:
         return dict(run.details)
 
 
-def published(spark: SparkSession) -> dict[str, str]:
+def published() -> dict[str, str]:
     """Where readers find each table of silver that there is."""
-    there = tables.current_manifest(spark).versions
+    there = tables.current_manifest().versions
     return {table: tables.published_name(table) for table in sorted(there) if tables.split(table)[0] == "silver"}
 
 

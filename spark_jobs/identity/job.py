@@ -63,7 +63,7 @@ def build(partition: str) -> dict[str, Any]:
 
         def write(part: str) -> int:
             tables.overwrite(_frame(spark, getattr(built, part)), TABLES[part])
-            return tables.build_version(spark, TABLES[part])
+            return tables.build_version(TABLES[part])
 
         versions = {TABLES[part]: write(part) for part in TABLES}
         run.details.update({name: getattr(built, part).num_rows for part, name in TABLES.items()})
@@ -91,7 +91,7 @@ def correct(spark: SparkSession, entry: pa.Table) -> None:
 
 def _published(spark: SparkSession, code: str) -> tuple[Ledger, str] | None:
     """The ledger as published and what it was made from; None without one, or when other code made it."""
-    manifest = tables.current_manifest(spark)
+    manifest = tables.current_manifest()
     for name in TABLES.values():
         tables.begin_build(spark, name, manifest)
     if not set(TABLES.values()) <= set(manifest.versions):

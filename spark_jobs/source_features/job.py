@@ -31,7 +31,7 @@ def build(spark: SparkSession, dates: Sequence[date], invoices: str, *, keep: bo
     listed = ", ".join(f"date'{day}'" for day in dates)
     asked = f"as_of IN ({listed})"
     spine = f"(SELECT * FROM {invoices} WHERE {asked})"
-    rows = compute(spark, families, dates, published(spark, families), spine)
+    rows = compute(spark, families, dates, published(families), spine)
     try:
         if keep:
             tables.replace_where(rows, TABLE, asked)
@@ -83,9 +83,9 @@ def _view(family: Family) -> str:
     return f"source_features_{family.name}"
 
 
-def published(spark: SparkSession, families: Sequence[Family]) -> dict[str, str]:
+def published(families: Sequence[Family]) -> dict[str, str]:
     """Where readers find each table of silver that the catalogue reads and that there is."""
-    there = tables.current_manifest(spark).versions
+    there = tables.current_manifest().versions
     return {table: tables.published_name(table) for table in sorted(tables_read(families)) if table in there}
 
 

@@ -38,7 +38,7 @@ def check(spark: SparkSession, as_of: date) -> int:
     if made.isEmpty():
         raise ConfigError(f"no source features are published for {as_of}", remedy="build features for that date first")
     spine = f"(SELECT * FROM {tables.published_name(features.TABLE)} WHERE as_of = date'{as_of}')"
-    return compare(spark, families, as_of, job.published(spark, families), spine, made)
+    return compare(spark, families, as_of, job.published(families), spine, made)
 
 
 def compare(

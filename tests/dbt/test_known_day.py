@@ -89,7 +89,7 @@ def put_silver(invoices: list[tuple], firms: dict[str, str]) -> None:
             "silver.enterprise",
         )
         built = ("silver.vat_invoice", "silver.enterprise")
-        tables.publish(spark, {t: tables.build_version(spark, t) for t in built}, "test", FIRST)
+        tables.publish(spark, {t: tables.build_version(t) for t in built}, "test", FIRST)
 
 
 def built_features(publish: bool = True) -> pd.DataFrame:
@@ -97,7 +97,7 @@ def built_features(publish: bool = True) -> pd.DataFrame:
     with engine.session("test_features") as spark:
         frame = spark.table(tables.build_name(features.TABLE)).toPandas()
         if publish:
-            built = {table: tables.build_version(spark, table) for table in features.TABLES}
+            built = {table: tables.build_version(table) for table in features.TABLES}
             tables.publish(spark, built, "test", FIRST)
     return frame.sort_values(["as_of", "enterprise_id"]).reset_index(drop=True)
 

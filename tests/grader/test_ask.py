@@ -31,7 +31,7 @@ def test_published_tables_answer_and_others_do_not(lakehouse: Settings) -> None:
         versions = {}
         for table, statement in contents.items():
             tables.overwrite(spark.sql(statement), table)
-            versions[table] = tables.build_version(spark, table)
+            versions[table] = tables.build_version(table)
         tables.publish(spark, versions, "test", "2023-06-01")
         now, then = ask.ask_all(spark, None), ask.ask_all(spark, date(2022, 6, 1))
     assert set(now) == set(QUESTIONS)
@@ -50,7 +50,7 @@ def test_the_command_says_what_is_not_answered_yet(lakehouse: Settings, world: W
         )
         tables.overwrite(spark.sql("SELECT 'e5' AS enterprise_id, 'U5' AS uscc"), "silver.enterprise")
         names = ("gold.enterprise_score", "silver.enterprise")
-        tables.publish(spark, {name: tables.build_version(spark, name) for name in names}, "test", "2023-06-01")
+        tables.publish(spark, {name: tables.build_version(name) for name in names}, "test", "2023-06-01")
     done = CliRunner().invoke(grade, ["--world", str(world.folder), "--json"])
     assert done.exit_code == 0, done.output
     rows = [json.loads(line) for line in done.output.splitlines()]

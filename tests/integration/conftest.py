@@ -74,7 +74,7 @@ def two_drops(running_engine: None, first_drop: Path, second_drop: Path) -> dict
         with engine.session() as spark:
             seen[name] = tables.read(spark, "gold.enterprise_features").toPandas()
             seen[f"{name}_hash"] = all_hashes(spark)
-            seen[f"{name}_manifest"] = tables.current_manifest(spark)
+            seen[f"{name}_manifest"] = tables.current_manifest()
     patch.undo()
     get_settings.cache_clear()
     return seen
@@ -82,4 +82,4 @@ def two_drops(running_engine: None, first_drop: Path, second_drop: Path) -> dict
 
 def all_hashes(spark) -> dict[str, str]:
     """The content hash of every published table."""
-    return {t: tables.content_hash(tables.read(spark, t)) for t in tables.current_manifest(spark).versions}
+    return {t: tables.content_hash(tables.read(spark, t)) for t in tables.current_manifest().versions}

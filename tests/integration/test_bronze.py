@@ -117,13 +117,13 @@ def test_every_row_of_a_drop_with_traps_is_accounted_for(lakehouse: Settings) ->
         assert tables.read(spark, "bronze.bank__applicant").collect()[0]["name"] == name
         empty = account(spark, "2020-03-01", "bank__loan")
         assert empty["rows_in"] == 0 and not tables.is_published(spark, "bronze.bank__loan")
-        before, manifest = tables.content_hash(sales), tables.current_manifest(spark)
+        before, manifest = tables.content_hash(sales), tables.current_manifest()
         assert bronze.pending(spark) == []
 
     assert bronze.build("2020-03-01") == {"batches": 0, "rows_in": 0}
     with engine.session() as spark:
         assert tables.content_hash(tables.read(spark, SALES)) == before
-        assert tables.current_manifest(spark) == manifest
+        assert tables.current_manifest() == manifest
 
 
 def _loan_columns(settings: Settings) -> tuple:

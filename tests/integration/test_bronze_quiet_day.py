@@ -46,7 +46,7 @@ def test_a_quiet_day_reads_and_writes_a_fiftieth_of_history_at_most(
     bronze.build("2020-03-01")
     assert gate("bronze", "2020-03-01")["tables"] == 3
     with engine.session() as spark:
-        before = tables.current_manifest(spark).versions
+        before = tables.current_manifest().versions
 
     aside = tmp_path / "aside"
     aside.mkdir()
@@ -58,8 +58,8 @@ def test_a_quiet_day_reads_and_writes_a_fiftieth_of_history_at_most(
 
     assert quiet.bytes <= history.bytes / 20  # compressed: a day alone packs worse than sixty
     with engine.session() as spark:
-        after = tables.current_manifest(spark).versions
-        assert after[OTHER] == before[OTHER] == tables.build_version(spark, OTHER)
+        after = tables.current_manifest().versions
+        assert after[OTHER] == before[OTHER] == tables.build_version(OTHER)
         written = 0
         for table in (TABLE, bronze.QUARANTINE):
             steps = spark.sql(f"DESCRIBE HISTORY {tables.build_name(table)}").where(f"version > {before[table]}")

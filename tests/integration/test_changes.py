@@ -19,7 +19,7 @@ def put(spark, rows: list[tuple]) -> int:
     """A version of the table with these rows."""
     frame = spark.createDataFrame(rows, COLUMNS)
     tables.overwrite(frame.withColumn("known_at", frame.known_at.cast("timestamp")), TABLE)
-    return tables.build_version(spark, TABLE)
+    return tables.build_version(TABLE)
 
 
 def test_the_first_day_is_that_of_the_first_row_that_one_side_has(lakehouse: Settings) -> None:
@@ -43,7 +43,7 @@ def test_the_first_day_is_that_of_the_first_row_that_one_side_has(lakehouse: Set
         # Appended: only the new file is read.
         second = put(spark, FIRST)
         spark.sql(f"INSERT INTO {tables.build_name(TABLE)} VALUES ('d', 'x', 4, timestamp'2024-03-01 00:00:00')")
-        third = tables.build_version(spark, TABLE)
+        third = tables.build_version(TABLE)
         assert changes.first_known(spark, {TABLE: second}, {TABLE: third}) == date(2024, 3, 1)
 
 
@@ -54,5 +54,5 @@ def test_what_cannot_be_told_is_everything(lakehouse: Settings) -> None:
         assert changes.first_known(spark, {TABLE: first, "silver.gone": 1}, {TABLE: first}) == date.min
         assert changes.first_known(spark, {TABLE: 99}, {TABLE: first}) == date.min
         tables.overwrite(spark.table(tables.build_name(TABLE)).withColumnRenamed("amount", "sum"), TABLE)
-        now = tables.build_version(spark, TABLE)
+        now = tables.build_version(TABLE)
         assert changes.first_known(spark, {TABLE: first}, {TABLE: now}) == date.min

@@ -28,7 +28,7 @@ def plant(statement: str, table: str) -> None:
 def held_back(layer: str, *words: str) -> str:
     """Asks the gate, which must refuse with these words; nothing is published. Returns the report's text."""
     with engine.session() as spark:
-        before = tables.current_manifest(spark)
+        before = tables.current_manifest()
     with pytest.raises(GateFailed) as caught:
         gate(layer, DAY)
     error = caught.value
@@ -36,7 +36,7 @@ def held_back(layer: str, *words: str) -> str:
         assert word in error.what, error.what
     assert str(error.where).startswith(f"{layer}, partition {DAY}; report ")
     with engine.session() as spark:
-        assert tables.current_manifest(spark) == before
+        assert tables.current_manifest() == before
         assert ledger.runs(spark).where(f"job = 'gate_{layer}' AND state = 'failed'").count() >= 1
     page = Path(str(error.where).split("; report ")[1])
     broken = [f for f in json.loads(page.with_suffix(".json").read_text())["findings"] if not f["passed"]]
@@ -77,7 +77,7 @@ def test_each_layer_is_held_back_and_let_through_once_mended(lakehouse: Settings
     assert gate("gold", DAY)["tables"] == 1
 
     with engine.session() as spark:
-        now = tables.current_manifest(spark)
+        now = tables.current_manifest()
         assert set(now.versions) >= {SALES, INVOICE, FEATURES}
         assert tables.read(spark, INVOICE).count() == 3
         checks = spark.table(f"{lakehouse.schema_name('control')}.gate").collect()
@@ -90,6 +90,6 @@ def test_each_layer_is_held_back_and_let_through_once_mended(lakehouse: Settings
 
     assert gate("bronze", DAY) == {"tables": 0, "expectations": 0, "report": None}
     with engine.session() as spark:
-        assert tables.current_manifest(spark) == now
+        assert tables.current_manifest() == now
     index = (lakehouse.reports_dir / "index.html").read_text()
     assert index.count("<tr>") == 1 + 6 and index.count("failed") == 3

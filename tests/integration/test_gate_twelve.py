@@ -74,7 +74,7 @@ def attempt(day: date) -> VinelakeError | None:
 def state() -> tuple[tables.Manifest, list[str]]:
     """What is published, and the ids of batches that landed and were not."""
     with engine.session() as spark:
-        return tables.current_manifest(spark), [b.batch_id for b in bronze.pending(spark)]
+        return tables.current_manifest(), [b.batch_id for b in bronze.pending(spark)]
 
 
 def rows(feed: str) -> int:

@@ -55,7 +55,7 @@ def test_a_killed_clients_late_commit_reaches_no_reader_and_no_later_build(
     bronze.build(FIRST_DROP)
     table = "bronze.bank__applicant"
     with engine.session() as spark:
-        assert tables.build_version(spark, table) == 0
+        assert tables.build_version(table) == 0
     build = tables.build_name(table)
     # The copy of every row commits some seconds after its client is gone.
     sleep = "(SELECT reflect('java.lang.Thread', 'sleep', 20000L) AS slept)"
@@ -68,7 +68,7 @@ def test_a_killed_clients_late_commit_reaches_no_reader_and_no_later_build(
     with engine.session() as spark:
         published = tables.content_hash(tables.read(spark, table))
         deadline = time.monotonic() + 60
-        while tables.build_version(spark, table) == tables.current_manifest(spark).versions[table]:
+        while tables.build_version(table) == tables.current_manifest().versions[table]:
             if time.monotonic() > deadline:
                 pytest.fail("the late commit never came: the test proves nothing")
             time.sleep(1)

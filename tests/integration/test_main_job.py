@@ -121,7 +121,7 @@ def test_running_the_same_drops_again_changes_nothing(
     with engine.session() as spark:
         assert all_hashes(spark) == two_drops["second_hash"]
         bronze_before = {t: v for t, v in two_drops["second_manifest"].versions.items() if t.startswith("bronze")}
-        after = tables.current_manifest(spark).versions
+        after = tables.current_manifest().versions
         assert {t: after[t] for t in bronze_before} == bronze_before
 
 

@@ -29,7 +29,7 @@ def test_upkeep_changes_no_row_and_breaks_no_publication(lakehouse: Settings) ->
         tables.ensure_schemas(spark)
         tables.overwrite(spark.range(0, 400, numPartitions=20).selectExpr("id", "id * 2 AS twice"), LOAN)
         tables.overwrite(spark.range(5).toDF("id"), FIRM)
-        first = {t: tables.build_version(spark, t) for t in (LOAN, FIRM)}
+        first = {t: tables.build_version(t) for t in (LOAN, FIRM)}
         tables.publish(spark, first, "test", "2020-03-01")
         rows = tables.content_hash(tables.read(spark, LOAN))
         made_from = builds.Input({"bronze.bank__loan": 7}, "as defined")
@@ -37,12 +37,12 @@ def test_upkeep_changes_no_row_and_breaks_no_publication(lakehouse: Settings) ->
 
     assert maintenance.compact() == {LOAN: 20}
     with engine.session() as spark:
-        now = tables.current_manifest(spark)
+        now = tables.current_manifest()
         assert (now.manifest_id, now.versions[FIRM]) == (2, first[FIRM])
-        assert now.versions[LOAN] == tables.build_version(spark, LOAN) > first[LOAN]
+        assert now.versions[LOAN] == tables.build_version(LOAN) > first[LOAN]
         assert tables.content_hash(tables.read(spark, LOAN)) == rows
         # what it was made from is known of the compacted version too: nothing is built again for it
-        assert builds.built(spark)[(LOAN, now.versions[LOAN])] == made_from
+        assert builds.built()[(LOAN, now.versions[LOAN])] == made_from
         assert spark.sql(f"DESCRIBE DETAIL {tables.build_name(LOAN)}").collect()[0]["numFiles"] < 5
         # an unpublished build lies on top of the second table
         tables.overwrite(spark.range(9).toDF("id"), FIRM)

@@ -15,7 +15,7 @@ def test_a_publication_is_told_once_and_a_failing_listener_changes_nothing(lakeh
     tables.ensure_schemas(spark)
     spark.sql("SELECT 'E1' AS enterprise_id, true AS is_bad").createOrReplaceTempView("records")
     tables.overwrite(spark.table("records"), "silver.credit_record")
-    version = tables.build_version(spark, "silver.credit_record")
+    version = tables.build_version("silver.credit_record")
     for _ in range(2):
         tables.publish(spark, {"silver.credit_record": version}, "gate_silver", "2020-01-01")
     folder = lakehouse.home / "lineage" / lakehouse.environment
@@ -27,6 +27,6 @@ def test_a_publication_is_told_once_and_a_failing_listener_changes_nothing(lakeh
 
     monkeypatch.setattr("lineage.store.project_graph", lambda: 1 / 0)
     tables.overwrite(spark.table("records"), "silver.credit_record")
-    later = tables.build_version(spark, "silver.credit_record")
+    later = tables.build_version("silver.credit_record")
     assert tables.publish(spark, {"silver.credit_record": later}, "gate_silver", "2020-01-02").manifest_id == 2
     assert tables.read(spark, "silver.credit_record").count() == 1

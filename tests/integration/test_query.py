@@ -57,7 +57,7 @@ def ask(lakehouse: Settings) -> Iterator[Callable[..., list[tuple]]]:
                 f"SELECT * FROM VALUES {values} AS t({', '.join(c.split()[0] for c in columns.split(', '))})"
             )
             tables.overwrite(frame, table)
-            versions[table] = tables.build_version(spark, table)
+            versions[table] = tables.build_version(table)
         tables.publish(spark, versions, "test", "2020-06-01")
 
         def run(statement: str, as_of: str | None = None) -> list[tuple]:

@@ -55,12 +55,11 @@ def publish_families() -> None:
         frame = tables.read(spark, TABLE).groupBy("person_name").count()
         tables.begin_build(spark, FAMILIES)
         tables.overwrite(frame, FAMILIES)
-        tables.publish(spark, {FAMILIES: tables.build_version(spark, FAMILIES)}, "test", DAYS[0])
+        tables.publish(spark, {FAMILIES: tables.build_version(FAMILIES)}, "test", DAYS[0])
 
 
 def manifest_id() -> int:
-    with engine.session() as spark:
-        return tables.current_manifest(spark).manifest_id
+    return tables.current_manifest().manifest_id
 
 
 def present(kind: str, value: str) -> str | None:

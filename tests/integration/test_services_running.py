@@ -100,7 +100,7 @@ def leave_traces() -> None:
     with engine.session("bronze") as spark:
         tables.ensure_schemas(spark)
         tables.overwrite(spark.range(3), "bronze.thing")
-        tables.publish(spark, {"bronze.thing": tables.build_version(spark, "bronze.thing")}, "test", "2024-01-01")
+        tables.publish(spark, {"bronze.thing": tables.build_version("bronze.thing")}, "test", "2024-01-01")
         assert tables.read(spark, "bronze.thing").count() == 3
     MlflowClient(settings.mlflow_uri).create_experiment("risk")
     airflow.client().trigger("ingest_file_drop", "2024-01-01")
@@ -130,7 +130,7 @@ def test_clearing_removes_all_data_and_keeps_the_services(home):
         assert pids() | {"mlflow": 0} == before | {"mlflow": 0}
         with engine.session("bronze") as spark:
             tables.ensure_schemas(spark)
-            assert tables.current_manifest(spark).versions == {}
+            assert tables.current_manifest().versions == {}
         assert [e.name for e in MlflowClient(get_settings().mlflow_uri).search_experiments()] == ["Default"]
         # The schedule may start a run meanwhile; one of a moment just past has the name of the one that was removed.
         removed = {run_id for run_id in known if run_id.startswith("manual__")}

@@ -38,7 +38,7 @@ def receive(batch: int, readings: list[tuple[str, int, int, str]], gone: bool = 
         tables.ensure_schemas(spark)
         frame = spark.createDataFrame(rows, f"{columns}, {TRACE}")
         tables.replace_where(frame.where(f"not {gone}"), BRONZE, f"batch_id = 'batch{batch}'")
-        tables.publish(spark, {BRONZE: tables.build_version(spark, BRONZE)}, "test", "2019-02-01")
+        tables.publish(spark, {BRONZE: tables.build_version(BRONZE)}, "test", "2019-02-01")
 
 
 def build() -> dict[str, int]:
@@ -46,7 +46,7 @@ def build() -> dict[str, int]:
     made = silver.build("2019-02-01")
     with engine.session("publish") as spark:
         named = [t for t in made if t.startswith("silver.")]
-        tables.publish(spark, {t: tables.build_version(spark, t) for t in named}, "test", "2019-02-01")
+        tables.publish(spark, {t: tables.build_version(t) for t in named}, "test", "2019-02-01")
     return made
 
 
@@ -77,10 +77,10 @@ def test_only_new_input_is_built_and_a_merge_is_a_whole_build(merging: list[str]
     receive(1, [("A", 1, 1, "10"), ("A", 2, 1, "11"), ("B", 1, 2, "20")])
     assert build() == {SILVER: 3, **dict.fromkeys(FILES, 0)}
     with engine.session() as spark:
-        heads = {t: tables.build_version(spark, t) for t in (SILVER, *FILES)}
+        heads = {t: tables.build_version(t) for t in (SILVER, *FILES)}
     assert build() == {}
     with engine.session() as spark:
-        assert {t: tables.build_version(spark, t) for t in heads} == heads
+        assert {t: tables.build_version(t) for t in heads} == heads
 
     # an earlier revision that came late, a later one, a repetition, and a record never heard of
     receive(2, [("B", 1, 1, "25"), ("A", 2, 2, "111"), ("A", 1, 1, "10"), ("C", 5, 1, "30")])

@@ -29,7 +29,7 @@ def rows(spark, *values: tuple[int, str]):
 def build(spark, table: str, *values: tuple[int, str]) -> int:
     tables.begin_build(spark, table)
     tables.overwrite(rows(spark, *values), table)
-    return tables.build_version(spark, table)
+    return tables.build_version(table)
 
 
 def seen(spark, table: str) -> list[tuple[int, str]]:
@@ -73,13 +73,13 @@ def test_readers_see_what_was_published_and_nothing_else(spark, lakehouse: Setti
     tables.begin_build(spark, LOAN)
     assert spark.table(tables.build_name(LOAN)).count() == 1
     tables.replace_where(rows(spark, (2, "c")), LOAN, "id = 2")
-    tables.publish(spark, {LOAN: tables.build_version(spark, LOAN)}, "test", "2020-05-01")
+    tables.publish(spark, {LOAN: tables.build_version(LOAN)}, "test", "2020-05-01")
     assert seen(spark, LOAN) == [(1, "b"), (2, "c")]
     assert manifests(spark) == 3
 
     # The same again is no publication, and moves a view back that a dying publisher left behind.
     spark.sql(f"CREATE OR REPLACE VIEW {tables.published_name(LOAN)} AS SELECT 0 AS id, 'x' AS word")
-    now = tables.current_manifest(spark)
+    now = tables.current_manifest()
     assert tables.publish(spark, {LOAN: now.versions[LOAN]}, "test", "2020-05-01").manifest_id == 3
     assert (manifests(spark), seen(spark, LOAN)) == (3, [(1, "b"), (2, "c")])
 
@@ -88,7 +88,7 @@ def test_readers_see_what_was_published_and_nothing_else(spark, lakehouse: Setti
     lose_catalog(spark, lakehouse, tmp_path)
     assert not tables.is_published(spark, LOAN)
     tables.ensure_schemas(spark)
-    assert tables.current_manifest(spark) == now
+    assert tables.current_manifest() == now
     assert {t: tables.content_hash(tables.read(spark, t)) for t in (LOAN, FIRM)} == published
 
 
@@ -136,7 +136,7 @@ def test_two_publishers_at_once_both_survive(spark, monkeypatch: pytest.MonkeyPa
     for rival in rivals:
         rival.join(300)
     assert failures == []
-    assert dict(tables.current_manifest(spark).versions) == versions
+    assert dict(tables.current_manifest().versions) == versions
     assert manifests(spark) == 2
 
 

@@ -82,7 +82,7 @@ def derive(spark, token: str) -> None:
     tables.overwrite(owners, FORMER)
     tables.overwrite(owners.where(f"owner <> '{token}'"), FORMER)
     tables.overwrite(frame.groupBy("firm_key").count(), PLAIN)
-    made = {t: tables.build_version(spark, t) for t in (OWNERS, FORMER, PLAIN)}
+    made = {t: tables.build_version(t) for t in (OWNERS, FORMER, PLAIN)}
     tables.publish(spark, made, "test", DAY)
     name = tables.ensure_control_table(spark, "note", "record string, said string")
     said = frame.selectExpr("record_id AS record", "concat('owner ', person_number) AS said")
@@ -135,7 +135,7 @@ def test_the_erased_are_nowhere_and_all_else_is_what_it_was(people: Contract) ->
         before = {t: others(spark, t, (token, phone, number)) for t in (TABLE, OWNERS, FORMER, PLAIN, NOTES)}
         counts = {t: tables.read(spark, t).count() for t in (TABLE, OWNERS, FORMER, PLAIN)}
         names = tables.read(spark, TABLE).where(f"person_name = '{shared}'").count()
-        plain = tables.current_manifest(spark).versions[PLAIN]
+        plain = tables.current_manifest().versions[PLAIN]
 
     home = get_settings().home
     found = erasure.verify([number])
@@ -178,7 +178,7 @@ def test_the_erased_are_nowhere_and_all_else_is_what_it_was(people: Contract) ->
         marks = [f"erased_{body['erasure']}" for body in (*done, firm)]
         assert {t: others(spark, t, marks) for t in before} == before
         assert {t: tables.read(spark, t).count() for t in counts} == counts
-        assert tables.current_manifest(spark).versions[PLAIN] == plain
+        assert tables.current_manifest().versions[PLAIN] == plain
         marked = tables.read(spark, TABLE).where(f"person_number = '{marks[0]}' AND person_name = '{marks[0]}'")
         assert sorted(r["record_id"] for r in marked.collect()) == ["R000003", "R000007", "R777"]
         assert tables.read(spark, TABLE).where(f"person_name = '{shared}'").count() == names - 3 == 1

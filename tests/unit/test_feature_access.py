@@ -45,7 +45,7 @@ def published(settings: Settings) -> Settings:
 
 
 def test_what_is_read_is_what_the_last_publication_names(published: Settings) -> None:
-    held = direct.manifest()
+    held = tables.current_manifest()
     assert (held.manifest_id, held.versions) == (2, {INVOICES: 0, SOURCES: 0})
     got = feature_access.arrow("2022-02-01")
     assert got.column_names == ["as_of", "enterprise_id", "sales_cny", "loan_count"]
@@ -85,10 +85,10 @@ def test_what_cannot_be_had_is_named(published: Settings) -> None:
         with pytest.raises(ConfigError, match=told):
             feature_access.arrow(*arguments)
     with pytest.raises(ConfigError, match=r"silver\.loan is not published"):
-        direct.columns("silver.loan", direct.manifest())
+        direct.columns("silver.loan", tables.current_manifest())
 
 
 def test_before_the_first_publication_there_is_nothing(settings: Settings) -> None:
-    assert direct.manifest() == tables.Manifest(0, None)
+    assert tables.current_manifest() == tables.Manifest(0, None)
     with pytest.raises(ConfigError, match="no published features"):
         feature_access.arrow("2022-02-01")

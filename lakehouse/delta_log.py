@@ -1,0 +1,83 @@
+"""What Delta's log says of a table, read without the engine: its version, what wrote it, and rows that fit in memory.
+
+The engine takes a tenth of a second and more to plan each such question; the log answers in milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow.dataset import Dataset
+
+
+def version(location: str) -> int | None:
+    """The newest version of the table at a place; None where there is none."""
+    held = _opened(location)
+    return None if held is None else held.version()
+
+
+def last_write(location: str) -> tuple[int, str, Mapping[str, str]]:
+    """The newest version of a table, the operation that made it, and what that counted."""
+    entry = _there(location).history(1)[0]
+    return entry["version"], entry["operation"], entry.get("operationMetrics", {})
+
+
+def columns(location: str, at_version: int | None = None) -> list[str]:
+    """The names of a table's columns, in order."""
+    return _dataset(location, at_version).schema.names
+
+
+def rows(
+    location: str,
+    names: Sequence[str],
+    at_version: int | None = None,
+    key: str | None = None,
+    values: Collection[Any] = (),
+) -> pa.Table:
+    """These columns of a table, all rows or those whose `key` is one of `values`.
+
+    ConfigError where no table is there, or one that only the engine can read.
+    """
+    import pyarrow as pa
+    from pyarrow import dataset
+
+    held = _dataset(location, at_version)
+    where = None
+    if key is not None:
+        where = dataset.field(key).isin(pa.array(list(values), held.schema.field(key).type))
+    return held.to_table(columns=list(names), filter=where)
+
+
+def _dataset(location: str, at_version: int | None) -> Dataset:
+    from deltalake.exceptions import DeltaError
+
+    try:
+        return _there(location, at_version).to_pyarrow_dataset()
+    except DeltaError as error:
+        raise ConfigError(
+            f"the table cannot be read without the engine: {error}",
+            where=location,
+            remedy="read it with `vinelake sql` or a Spark session",
+        ) from error
+
+
+def _there(location: str, at_version: int | None = None) -> Any:
+    held = _opened(location, at_version)
+    if held is None:
+        raise ConfigError("there is no table", where=location, remedy="`vinelake tables` lists the tables")
+    return held
+
+
+def _opened(location: str, at_version: int | None = None) -> Any:
+    from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
+
+    try:
+        return DeltaTable(location, version=at_version)
+    except TableNotFoundError:
+        return None
