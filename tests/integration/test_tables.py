@@ -86,10 +86,11 @@ def test_readers_see_what_was_published_and_nothing_else(spark, lakehouse: Setti
     # The catalog is lost; files and manifest are enough to have it all again.
     published = {t: tables.content_hash(tables.read(spark, t)) for t in (LOAN, FIRM)}
     lose_catalog(spark, lakehouse, tmp_path)
-    assert not tables.is_published(spark, LOAN)
-    tables.ensure_schemas(spark)
-    assert tables.current_manifest() == now
-    assert {t: tables.content_hash(tables.read(spark, t)) for t in (LOAN, FIRM)} == published
+    with engine.session() as later:
+        assert not tables.is_published(later, LOAN)
+        tables.ensure_schemas(later)
+        assert tables.current_manifest() == now
+        assert {t: tables.content_hash(tables.read(later, t)) for t in (LOAN, FIRM)} == published
 
 
 def test_replacing_a_slice_again_gives_the_same_table(spark) -> None:
