@@ -498,10 +498,14 @@ class _Maker:
         return rows
 
     def collateral(self) -> Rows:
+        held = [(loan, "receipt", "L00000", None) for loan in self.loan()[::3]]
+        sold = {bill["seller_id"]: bill["invoice_number"] for bill in self.invoice()}
+        for loan in self.loan()[1::3]:
+            held.append((loan, "invoice", sold.get(loan["firm_id"], "40000000"), loan["closed_on"]))
         return [
-            {"collateral_id": self.record(), "loan_id": loan["loan_id"], "kind": "receipt", "object": "L00000"}
-            | {"value_fen": 120_000_000, "from_on": loan["started_on"], "to_on": None}
-            for loan in self.loan()[::3]
+            {"collateral_id": self.record(), "loan_id": loan["loan_id"], "kind": kind, "object": number}
+            | {"value_fen": 120_000_000, "from_on": loan["started_on"], "to_on": ended}
+            for loan, kind, number, ended in held
         ]
 
     def guarantee(self) -> Rows:

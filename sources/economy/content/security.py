@@ -11,6 +11,7 @@ ADVANCE = {"mortgage": 0.6, "receivable": 0.8, "stock": 0.6}  # loan over value
 MU_FEN = 9_000_000  # a mu of land right
 HORIZON_DAYS = 150  # invoices younger than this can be pledged
 PER_FIRM = 40  # invoices looked at for one pledge
+FIRST_HELD_DAYS = 14  # a receivable that is pledged again was with its first lender so long at least
 
 
 def pledgeable(facts: Facts, invoices: pd.DataFrame, firms: np.ndarray) -> dict[int, pd.DataFrame]:
@@ -134,6 +135,8 @@ def _twice(
     for row in facts.lies.of("double_financed_receivable", look_alike=None).itertuples():
         first, second = (loans.loc[int(i)] for i in row.loan_rows)
         bills = open_on(invoices.get(int(row.firm_ids[0])), second.started_on)
+        if bills is not None and row.look_alike:  # what the first lender can have held and let go
+            bills = bills[bills["issued_on"] <= second.started_on - pd.Timedelta(days=FIRST_HELD_DAYS)]
         if bills is None or bills.empty:
             continue
         bills = bills.tail(4)
