@@ -1,6 +1,6 @@
 {#
     Receivables that a lender registered on a day, when the month of it closes: what all lenders have registered on one
-    of them at that time, by what the tax ledger says it is worth; how many of them stand registered for another
+    of them at that time, by what the tax ledger says it is worth, or else this lender did; how many of them stand registered for another
     lender too, by number; how many numbers the ledger does not hold for the borrower, though it holds another invoice of
     that value to the fen; and the share of the value under numbers that it does not hold.
 #}
@@ -27,7 +27,8 @@ with registered as (
     group by registered.record_id
 ), matched as (
     select registered.*, own_number is not null as is_held, like_number is not null as is_like,
-        coalesce(own_number, like_number) as bill_number, coalesce(own_cny, like_cny) as bill_cny
+        coalesce(own_number, like_number, registered.invoice_number) as bill_number,
+        coalesce(own_cny, like_cny, registered.value_cny) as bill_cny
     from registered join billed on billed.record_id = registered.record_id
 ), together as (
     select one.record_id, sum(other.value_cny) as elsewhere_cny,
