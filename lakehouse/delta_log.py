@@ -53,6 +53,20 @@ def rows(
     return held.to_table(columns=list(names), filter=where)
 
 
+def greatest(location: str, name: str) -> Any:
+    """The greatest value of a column, by what the log tells of each file; None where there is no table or no row."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    held = _opened(location)
+    if held is None:
+        return None
+    files = pa.table(held.get_add_actions(flatten=True))
+    if f"max.{name}" not in files.column_names or files[f"max.{name}"].null_count:
+        return pc.max(rows(location, [name])[name]).as_py()
+    return pc.max(files[f"max.{name}"]).as_py()
+
+
 def _dataset(location: str, at_version: int | None) -> Dataset:
     from deltalake.exceptions import DeltaError
 

@@ -158,11 +158,11 @@ def restore_catalog(spark: SparkSession) -> None:
 
 def current_manifest() -> Manifest:
     """The last publication; manifest 0 with no tables when there is none."""
-    last = max((row["manifest_id"] for row in _manifest_rows(["manifest_id"])), default=None)
+    place, names = control_location("manifest"), ["published_at", "versions"]
+    last = delta_log.greatest(place, "manifest_id")
     if last is None:
         return Manifest(0, None)
-    names = ["published_at", "versions"]
-    row = delta_log.rows(control_location("manifest"), names, key="manifest_id", values=[last]).to_pylist()[0]
+    row = delta_log.rows(place, names, key="manifest_id", values=[last]).to_pylist()[0]
     return Manifest(last, row["published_at"], dict(row["versions"]))
 
 

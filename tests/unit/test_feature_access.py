@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from lakehouse import direct, tables
+from lakehouse import delta_log, direct, tables
 from lakehouse.errors import ConfigError
 from lakehouse.settings import Settings
 from spark_jobs import feature_access
@@ -92,3 +92,16 @@ def test_before_the_first_publication_there_is_nothing(settings: Settings) -> No
     assert tables.current_manifest() == tables.Manifest(0, None)
     with pytest.raises(ConfigError, match="no published features"):
         feature_access.arrow("2022-02-01")
+
+
+def test_the_greatest_value_is_that_of_the_rows_also_where_the_log_does_not_tell_it(settings: Settings) -> None:
+    place = tables.control_location("numbers")
+    assert delta_log.greatest(place, "number") is None and delta_log.version(place) is None
+    for numbers in ([3, 9], [4]):
+        write_deltalake(place, pa.table({"number": numbers, "other": [[n] for n in numbers]}), mode="append")
+    assert delta_log.greatest(place, "number") == 9
+    assert delta_log.version(place) == delta_log.last_write(place)[0] == 1
+    write_deltalake(place, pa.table({"number": pa.array([None], pa.int64()), "other": [[1]]}), mode="append")
+    assert delta_log.greatest(place, "number") == 9  # of the last file the log tells no greatest
+    with pytest.raises(ConfigError, match="there is no table"):
+        delta_log.rows(tables.control_location("nowhere"), ["number"])
