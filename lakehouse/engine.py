@@ -265,6 +265,9 @@ def _server_conf(settings: Settings) -> dict[str, str]:
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.maxPlanStringLength": "8192",
+        # Features of all sources are one statement of many joins: each sort in it takes a page at least, and the usual
+        # ones, a sixteenth of a core's memory, do not go round.
+        "spark.buffer.pageSize": "4m",
         "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
         **session_conf(settings.timezone),
         **settings.engine_conf,

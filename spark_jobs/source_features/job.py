@@ -51,8 +51,8 @@ def compute(
 ) -> DataFrame:
     """One row per row of `invoices`, from the tables of silver in `relations` (table → where it can be read).
 
-    Who is who and each family are cached for the session until `release`: one statement of all families would be
-    planned for minutes. Families named in `kept` stay as an earlier call, for the same rows and dates, has cached them.
+    Who is who and each family are kept for the session until `release`: one statement of all families would be planned
+    for minutes. Families named in `kept` stay as an earlier call, for the same rows and dates, has kept them.
     """
     read = tables_read(families)
     relations = {table: relation for table, relation in relations.items() if table in read}
@@ -60,23 +60,29 @@ def compute(
     held = {table: relation for table, relation in relations.items() if table in since}
     dated = f"(SELECT explode(array({', '.join(repr(day.isoformat()) for day in dates)})) AS text)"
     asked = f"(SELECT cast(text AS date) AS as_of FROM {dated})"
-    spark.sql(identity.statement(asked, held)).createOrReplaceTempView(SUBJECTS)
-    spark.catalog.cacheTable(SUBJECTS)  # nearly every source is joined with it
+    _keep(spark.sql(identity.statement(asked, held)), SUBJECTS)  # nearly every source is joined with it
     place, made = Place(held, since, SUBJECTS, invoices), {}
     for family in families:
         if any(source.table in held for source in family.sources):
             made[family.name] = _view(family)
             if family.name in kept:
                 continue
-            spark.sql(statement.of_family(family, dates, place)).createOrReplaceTempView(made[family.name])
-            spark.catalog.cacheTable(made[family.name])
+            _keep(spark.sql(statement.of_family(family, dates, place)), made[family.name])
     return spark.sql(statement.together(families, made, invoices))
 
 
 def release(spark: SparkSession, families: Sequence[Family]) -> None:
-    """Lets go of what `compute` has cached, when its rows have been used."""
+    """Lets go of what `compute` has kept, when its rows have been used."""
     for view in (SUBJECTS, *map(_view, families)):
         spark.catalog.dropTempView(view)
+
+
+def _keep(rows: DataFrame, view: str) -> None:
+    """Makes the rows now, and a view of them without how they were made.
+
+    Left to the statement that joins all families, a task of it would make them all, and has not the memory for it.
+    """
+    rows.localCheckpoint(eager=True).createOrReplaceTempView(view)
 
 
 def _view(family: Family) -> str:
