@@ -58,7 +58,7 @@ def record(spark: SparkSession, run_id: str, made: Iterable[Made]) -> None:
 
 def same_rows(spark: SparkSession, run_id: str, table: str, version: int, rewritten: int) -> None:
     """Notes that a version was rewritten without another row, so that it was made from what the one before was."""
-    if made_from := built(spark).get((table, version)):
+    if made_from := built().get((table, version)):
         record(spark, run_id, [Made(table, rewritten, 0, made_from)])
 
 
