@@ -31,6 +31,11 @@ def read(
     return delta_log.rows(tables.build_location(table), names, _version(table, held), key, values)
 
 
+def distinct(table: str, held: Manifest, name: str) -> list[Any]:
+    """The values of a column of a table as a publication has it, ascending; errors as with `read`."""
+    return sorted(read(table, held, [name])[name].unique().to_pylist())
+
+
 def _version(table: str, held: Manifest) -> int:
     if table not in held.versions:
         raise ConfigError(f"{table} is not published", remedy="`vinelake tables` lists the tables")

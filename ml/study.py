@@ -88,7 +88,7 @@ def run(partition: str, cuts: list[str], progress: Callable[[str], None] | None 
     day, wanted = parse_partition(partition), [parse_partition(cut) for cut in cuts]
     config = get_config()
     with engine.session() as spark:
-        present = as_of_dates(spark)
+        present = as_of_dates()
         missing = [str(cut) for cut in wanted if cut not in present]
         if missing:
             raise ModelError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lakehouse import tables
+from lakehouse import direct, tables
 from lakehouse.errors import ModelError
 
 if TYPE_CHECKING:
@@ -58,10 +58,9 @@ def feature_version() -> int:
     return int(version)
 
 
-def as_of_dates(spark: SparkSession) -> list[date]:
-    """Observation dates the published features hold, ascending."""
-    rows = spark.sql(f"SELECT DISTINCT as_of FROM {tables.published_name(FEATURES)} ORDER BY as_of").collect()
-    return [row[0] for row in rows]
+def as_of_dates() -> list[date]:
+    """Observation dates the published features hold, ascending; ConfigError where none are published."""
+    return direct.distinct(FEATURES, tables.current_manifest(), "as_of")
 
 
 def _optional(spark: SparkSession, table: str, columns: list[str]) -> pd.DataFrame:

@@ -73,7 +73,7 @@ def on_spine(spine: pa.Table, names: Sequence[str] = (), held: Manifest | None =
     held = held or tables.current_manifest()
     places = _places(held)
     wanted = _wanted(names, places)
-    built, days = _dates(held), spine["as_of"].to_pylist()
+    built, days = features.published_dates(held), spine["as_of"].to_pylist()
     taken = {day: _latest(built, day) for day in sorted(set(days))}
     spine = spine.append_column("features_as_of", pa.array([taken[day] for day in days], pa.date32()))
     return _joined(spine, wanted, places, held)
@@ -111,11 +111,6 @@ def _places(held: Manifest) -> dict[str, str]:
     return places
 
 
-def _dates(held: Manifest) -> list[date]:
-    """The dates that features are published of, ascending."""
-    return sorted(direct.read(features.TABLE, held, ["as_of"])["as_of"].unique().to_pylist())
-
-
 def _latest(built: Sequence[date], day: date) -> date:
     """The latest of the dates that does not lie after a day."""
     place = bisect.bisect_right(built, day)
@@ -146,10 +141,11 @@ def _enterprises(held: Manifest, day: date, ids: Sequence[str]) -> pa.Table:
     """`features_as_of` and `enterprise_id` of those asked for, all for none; ConfigError where one has no row."""
     found = direct.read(features.TABLE, held, KEYS, "as_of", [day]).sort_by("enterprise_id")
     if not len(found):
+        near = ", ".join(map(str, features.published_dates(held)[-10:]))
         raise ConfigError(
             f"no features were built for {day}",
             where=features.TABLE,
-            remedy=f"ask for one of {', '.join(map(str, _dates(held)[-10:]))}, or run `build_features` for that date",
+            remedy=f"ask for one of {near}, or run `build_features` for that date",
         )
     there = set(found["enterprise_id"].to_pylist())
     if missing := [one for one in dict.fromkeys(ids) if one not in there]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 
-from lakehouse import builds, contracts, engine, ledger, tables
+from lakehouse import builds, contracts, direct, engine, ledger, tables
 from lakehouse.errors import ConfigError
 from lakehouse.settings import get_settings
 from lakehouse.time import parse_partition
@@ -54,7 +54,7 @@ def build(partition: str) -> dict[str, Any]:
         if before and before.definition == now.definition and set(TABLES) <= set(manifest.versions):
             since = changes.first_known(spark, before.versions, now.versions, NOT_READ)
         keep = since != date.min
-        dates = _to_build(spark, asked, since, parse_partition(partition)) if keep else asked
+        dates = _to_build(published_dates(manifest), asked, since, parse_partition(partition)) if keep else asked
         results: list[Any] = []
         for table in TABLES if keep else ():
             tables.begin_build(spark, table, manifest)
@@ -96,9 +96,8 @@ def _inputs() -> builds.Input:
     return builds.Input(versions, digest.hexdigest()[:16])
 
 
-def _to_build(spark: SparkSession, asked: Sequence[date], since: date | None, partition: date) -> list[date]:
-    """The dates that readers do not have, and those by which something else is known since they were built."""
-    held = set(published_dates(spark))
+def _to_build(held: Sequence[date], asked: Sequence[date], since: date | None, partition: date) -> list[date]:
+    """The dates that readers do not have (`held`), and those by which something else is known since."""
     # With any change the partition's date is built, if only for the bases.
     return [d for d in asked if d not in held or (since is not None and (d >= since or d == partition))]
 
@@ -112,14 +111,13 @@ def as_of_dates(spark: SparkSession, partition: str) -> list[date]:
     """The dates to build: the partition, its observation dates, and those readers already have."""
     dates = {parse_partition(partition), *observation_dates(spark, partition)}
     if tables.is_published(spark, TABLE):
-        dates.update(published_dates(spark))
+        dates.update(published_dates(tables.current_manifest()))
     return sorted(dates)
 
 
-def published_dates(spark: SparkSession) -> list[date]:
-    """The dates that readers have features of, ascending; they must be published."""
-    rows = spark.sql(f"SELECT DISTINCT as_of FROM {tables.published_name(TABLE)} ORDER BY as_of").collect()
-    return [row[0] for row in rows]
+def published_dates(held: tables.Manifest) -> list[date]:
+    """The dates that a publication has features of, ascending; ConfigError where it has none."""
+    return direct.distinct(TABLE, held, "as_of")
 
 
 def observation_dates(spark: SparkSession, partition: str) -> list[date]:

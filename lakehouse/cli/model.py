@@ -73,11 +73,9 @@ def study(as_of: str | None, cuts: str, as_json: bool) -> None:
 
 def _latest() -> str:
     """The latest date the published features hold."""
-    from lakehouse import engine
     from ml.tables_io import as_of_dates
 
-    with engine.session() as spark:
-        return str(as_of_dates(spark)[-1])
+    return str(as_of_dates()[-1])
 
 
 @model.command()
