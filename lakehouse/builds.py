@@ -42,11 +42,9 @@ class Made:
 
 def built() -> dict[tuple[str, int], Input]:
     """What every version of every table was made from; the last word on a version counts."""
-    place = tables.control_location("build")
-    if delta_log.version(place) is None:
-        return {}
-    rows = delta_log.rows(place, ["table_name", "version", "inputs", "definition", "built_at"]).sort_by("built_at")
-    return {(r["table_name"], r["version"]): Input(dict(r["inputs"]), r["definition"]) for r in rows.to_pylist()}
+    rows = tables.control_rows("build", ["table_name", "version", "inputs", "definition", "built_at"])
+    rows.sort(key=lambda row: row["built_at"])
+    return {(r["table_name"], r["version"]): Input(dict(r["inputs"]), r["definition"]) for r in rows}
 
 
 def record(spark: SparkSession, run_id: str, made: Iterable[Made]) -> None:

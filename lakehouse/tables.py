@@ -166,9 +166,9 @@ def current_manifest() -> Manifest:
     return Manifest(last, row["published_at"], dict(row["versions"]))
 
 
-def _manifest_rows(names: Sequence[str]) -> list[dict[str, Any]]:
-    """These columns of all publications; none before the first lakehouse table."""
-    place = control_location("manifest")
+def control_rows(name: str, names: Sequence[str]) -> list[dict[str, Any]]:
+    """These columns of all rows of a ledger table of schema `control`; none before it is there."""
+    place = control_location(name)
     return [] if delta_log.version(place) is None else delta_log.rows(place, names).to_pylist()
 
 
@@ -177,7 +177,7 @@ def published_batches(spark: SparkSession) -> set[str]:
 
     A manifest with rows from before they named batches gets one row that names what its tables hold, once.
     """
-    rows = _manifest_rows(["job", "batches"])
+    rows = control_rows("manifest", ["job", "batches"])
     named = {batch for row in rows for batch in row["batches"] or ()}
     if all(row["batches"] is not None for row in rows) or any(row["job"] == NOTED for row in rows):
         return named
@@ -304,7 +304,7 @@ def _brings_nothing(now: Manifest, changed: Mapping[str, int], batches: Collecti
         return False
     if not batches:
         return True
-    return set(batches) <= {batch for row in _manifest_rows(["batches"]) for batch in row["batches"] or ()}
+    return set(batches) <= {batch for row in control_rows("manifest", ["batches"]) for batch in row["batches"] or ()}
 
 
 def _point_views(spark: SparkSession, versions: Mapping[str, int]) -> None:
