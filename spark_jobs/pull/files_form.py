@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from lakehouse.errors import ContractError
@@ -45,13 +45,13 @@ def read(content: bytes, labels: Mapping[str, str]) -> dict[str, str] | None:
     for line in _lines(content):
         told = begins.fullmatch(line.strip())
         if told:
-            field, value = labels[told["label"]], (told["value"] or "").strip()
+            field, value = labels[told["label"]], told["value"].strip()
             if found.setdefault(field, value) != value:
                 return None
     return found or None
 
 
-def _beginning(labels: Sequence[str] | Mapping[str, str]) -> re.Pattern[str]:
+def _beginning(labels: Mapping[str, str]) -> re.Pattern[str]:
     words = "|".join(re.escape(word) for word in sorted(labels, key=len, reverse=True))
     return re.compile(rf"(?P<label>{words})(?:\s*[:：]\s*|\s+|$)(?P<value>.*)")
 

@@ -46,10 +46,10 @@ def is_single(found: Found, options: Mapping[str, Any]) -> bool:
 def bundle(pull: Pull, name: str, group: Iterable[Found], cursor: Mapping[str, Any]) -> Part:
     """One part of many files: a line each, in their order."""
     lines, fields, is_sound = JsonLines(pull.spool / name), {}, False
-    asked = {c.source_name for c in pull.contract.columns}
+    asked, labels = {c.source_name for c in pull.contract.columns}, files_form.labels_of(pull.options)
     try:
         for found in group:
-            line, members = _record(pull, found)
+            line, members = _record(pull, found, labels)
             lines.add(line)
             fields |= dict.fromkeys(members or ())
             is_sound |= members is not None
@@ -71,10 +71,9 @@ def original(pull: Pull, found: Found, cursor: Mapping[str, Any]) -> Part:
     return Part(target.name, target, form, records, tuple(fields), cursor)
 
 
-def _record(pull: Pull, found: Found) -> tuple[bytes, Iterable[str] | None]:
+def _record(pull: Pull, found: Found, labels: Mapping[str, str]) -> tuple[bytes, Iterable[str] | None]:
     """A file's line, and the fields that it was sent with; what is no record stands as `_raw` (fields None)."""
-    labels = files_form.labels_of(pull.options) if found.suffix == files_form.SUFFIX else {}
-    if is_document(found) and not labels:
+    if is_document(found) and not (labels and found.suffix == files_form.SUFFIX):
         return plain(_own(found, _read(found, len))), ()
     if found.size > RECORD_BYTES:
         raise _refused(found, f"it has {found.size:,} bytes, too many for one record")
