@@ -59,7 +59,7 @@ def preview(who: str, values: Sequence[str], count: Callable[[Trail], list[dict[
         tables.ensure_schemas(spark)
         rows = [
             {"table": table.title, "rows": erasure_tables.rows_of(spark, table, trail)}
-            for table in erasure_tables.concerned(spark, trail)
+            for table in erasure_tables.concerned(trail)
         ]
     return {
         "keys": len(trail.subjects),
@@ -117,7 +117,7 @@ def _finish(number: str, trail: Trail, strip: Strip, models: Models, step: Calla
     contradictions.discard_facts()
     with engine.session("erasure") as spark:
         tables.ensure_schemas(spark)
-        found = erasure_tables.concerned(spark, trail, number)
+        found = erasure_tables.concerned(trail, number)
         cleaned = erasure_tables.erase(spark, number, trail, found, step)
         samples = strip(number, trail)
         step("samples")

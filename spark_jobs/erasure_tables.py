@@ -46,7 +46,7 @@ class Table:
         return self.published or self.name
 
 
-def concerned(spark: SparkSession, trail: Trail, erasure: str | None = None) -> list[Table]:
+def concerned(trail: Trail, erasure: str | None = None) -> list[Table]:
     """The tables of which a file, of whatever version, holds a trace of the subject, or the mark of this erasure."""
     sought = traces(trail, [forms.ERASED + erasure] if erasure else [])
     return [t for t in _tables() if sought and search.look([t.folder], sought).findings]

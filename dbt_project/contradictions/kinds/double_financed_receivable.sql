@@ -1,8 +1,8 @@
 {#
     Receivables that a lender registered on a day, when the month of it closes: what all lenders have registered on one
-    of them at that time, by what the tax ledger says it is worth, or else this lender did; how many of them stand registered for another
-    lender too, by number; how many numbers the ledger does not hold for the borrower, though it holds another invoice of
-    that value to the fen; and the share of the value under numbers that it does not hold.
+    of them at that time, by what the tax ledger says it is worth, or else this lender did; how many of them stand
+    registered for another lender too, by number; how many numbers the ledger does not hold for the borrower, though it
+    holds another invoice of that value to the fen; and the share of the value under numbers that it does not hold.
 #}
 with registered as (
     select told.record_id, told.debtor_code as enterprise_id, told.lender_name, told.invoice_number,
