@@ -26,15 +26,21 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class World:
-    """A simulated economy: how many firms on its first day, for how many years, from which seed."""
+    """A simulated economy: how many firms on its first day, for how many years, from which seed.
+
+    The lender whose systems are read is the main bank of the region, with `lender_share` of all applications: a small
+    economy holds too few defaults for a model of any smaller lender.
+    """
 
     firms: int = 600
     years: int = 3
     seed: int = 1
+    lender_share: float = 0.5
 
     @property
     def folder(self) -> Path:
-        return get_settings().home.parent / "worlds" / f"{self.firms}_firms_{self.years}_years_seed_{self.seed}"
+        size = f"{self.firms}_firms_{self.years}_years_seed_{self.seed}_lender_{round(self.lender_share * 100)}"
+        return get_settings().home.parent / "worlds" / size
 
     @property
     def draft(self) -> Path:
@@ -54,9 +60,10 @@ def start_generating(world: World) -> subprocess.Popen | None:
         return None
     world.draft.parent.mkdir(parents=True, exist_ok=True)
     size = ("--firms", str(world.firms), "--years", str(world.years), "--seed", str(world.seed))
+    lender = ("--first-bank-share", str(world.lender_share))
     with _log("world").open("wb") as output:
         return subprocess.Popen(
-            _command("economy", "generate", *size, "--out", str(world.draft)),
+            _command("economy", "generate", *size, *lender, "--out", str(world.draft)),
             stdout=output,
             stderr=subprocess.STDOUT,
             env=_environment(),

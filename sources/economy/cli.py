@@ -28,16 +28,40 @@ economy.add_command(commands.bulk)
 )
 @click.option("--plant/--no-plant", default=True, show_default=True, help="Plant frauds and honest look-alikes.")
 @click.option("--content/--no-content", default=True, show_default=True, help="Derive what departments hold.")
-def generate(firms: int, years: float, seed: int, first_day: str, out: Path, plant: bool, content: bool) -> None:
+@click.option(
+    "--first-bank-share",
+    type=click.FloatRange(0.01, 0.99),
+    help="Loan applications that go to the first bank, the one whose systems are shown; without it, as to any other.",
+)
+def generate(
+    firms: int,
+    years: float,
+    seed: int,
+    first_day: str,
+    out: Path,
+    plant: bool,
+    content: bool,
+    first_bank_share: float | None,
+) -> None:
     """Write the world of a seed as Parquet."""
     from rich.progress import Progress
 
     from sources.economy import world
+    from sources.economy.state import Knobs
 
+    knobs = Knobs(first_bank_share=first_bank_share) if first_bank_share else None
     with Progress(transient=True) as bar:
         task = bar.add_task("days", total=None)
         facts = world.generate(
-            firms, years, seed, out, first_day, plant, content, lambda d, n: bar.update(task, completed=d, total=n)
+            firms,
+            years,
+            seed,
+            out,
+            first_day,
+            plant,
+            content,
+            lambda d, n: bar.update(task, completed=d, total=n),
+            knobs,
         )
     rows = sum(t["rows"] for t in facts["tables"].values())
     seconds = facts["seconds"]

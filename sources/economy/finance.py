@@ -332,10 +332,20 @@ def promised(s, t, i):
 
 
 @njit(cache=True)
+def pick_bank(s):
+    """A bank by its share of the market: the first one by its own, the others evenly."""
+    others = len(s.cash) - len(s.firm) - 5
+    first, drawn = s.k.first_bank_share, s.rng.random()
+    if drawn < first:
+        return np.int64(0)
+    return 1 + min(np.int64((drawn - first) / (1.0 - first) * others), np.int64(others - 1))
+
+
+@njit(cache=True)
 def apply_for(s, t, i, amount, product, purpose):
     """Files an application at a bank; it is decided some days later. The bank asks the bureau at once."""
     f = s.firm[i]
-    f.app_bank = np.int64(s.rng.random() * (len(s.cash) - len(s.firm) - 4))
+    f.app_bank = pick_bank(s)
     f.app_amount = amount // 1_000_000 * 1_000_000
     f.app_product, f.app_purpose = product, purpose
     f.app_due = t + 3 + np.int64(s.rng.random() * 12)
