@@ -290,6 +290,8 @@ def _command(settings: Settings) -> list[str]:
         *COMPILE_WHAT_STAYS_HOT,
         "-XX:+UseParallelGC",
         "-XX:-DontCompileHugeMethods",
+        # Full, the cache of compiled code makes calls fail that have nothing to do with it; every query adds to it.
+        "-XX:ReservedCodeCacheSize=512m",
         *settings.engine_java_options.split(),
         f"-Dderby.system.home={_server_dir(settings)}",
         f"-Duser.timezone={settings.timezone}",

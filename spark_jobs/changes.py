@@ -6,6 +6,7 @@ the features, whatever else came.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from functools import reduce
@@ -17,6 +18,7 @@ from lakehouse.known import known_on
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+log = logging.getLogger("vinelake.changes")
 DELETION_VECTORS = "deletionVectors"
 
 
@@ -55,9 +57,10 @@ def _first_day(spark: SparkSession, table: str, before: int | None, now: int, wi
         both = reduce(lambda one, other: one.unionByName(other), parts)
         days = both.groupBy("day").agg(functions.sum("n").alias("n"), functions.sum("digest").alias("digest"))
         return days.where("n <> 0 OR digest <> 0").selectExpr("min(day)").collect()[0][0]
-    except PySparkException:
+    except PySparkException as error:
         if before is None:
             raise
+        log.warning("%s: versions %d and %d cannot be compared: %s", table, before, now, str(error).split("\n")[0])
         return date.min
 
 

@@ -32,10 +32,10 @@ class World:
     economy holds too few defaults for a model of any smaller lender.
     """
 
-    firms: int = 600
+    firms: int = 400
     years: int = 3
     seed: int = 1
-    lender_share: float = 0.5
+    lender_share: float = 0.6
 
     @property
     def folder(self) -> Path:

@@ -47,7 +47,7 @@ def status_of(world, state):
 
 
 def test_world_and_systems_lie_beside_the_lakehouse(home):
-    assert World(24, 2).folder == home / "worlds" / "24_firms_2_years_seed_1_lender_50"
+    assert World(24, 2).folder == home / "worlds" / "24_firms_2_years_seed_1_lender_60"
     assert source_world.sources_home() == home / "sources"
 
 
