@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -87,7 +88,7 @@ def control_location(name: str) -> str:
 
 
 def ensure_schemas(spark: SparkSession) -> None:
-    """Creates the schemas of every layer, once a session; a lost catalog is rebuilt from the files and the manifest."""
+    """Creates the schemas of every layer, once a session; an engine that knows none of its tables is told them."""
     settings = get_settings()
     found, place = _ensured.setdefault(spark, set()), control_location("")
     if place in found:
@@ -99,11 +100,29 @@ def ensure_schemas(spark: SparkSession) -> None:
         if schema not in existing:
             location = settings.warehouse_dir / schema
             spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema} LOCATION '{location}'")
+    # The manifest comes into the catalog last: where it is, the others are.
+    if delta_log.version(control_location("manifest")) is not None and not _has_manifest(spark):
+        _restore_catalog(spark)
     manifest = ensure_control_table(spark, "manifest", MANIFEST_SCHEMA)
     _add_missing_columns(spark, manifest, MANIFEST_SCHEMA)
-    if not set(wanted) <= existing:
-        restore_catalog(spark)
     found.add(place)
+
+
+def find_catalog(spark: SparkSession) -> None:
+    """Tells an engine that was started anew the tables of a lakehouse that is there already."""
+    from pyspark.errors import PySparkException
+
+    if not Path(control_location("manifest"), "_delta_log").is_dir() or _has_manifest(spark):
+        return
+    try:
+        ensure_schemas(spark)
+    except PySparkException:  # another session was telling it at the same time
+        if not _has_manifest(spark):
+            ensure_schemas(spark)
+
+
+def _has_manifest(spark: SparkSession) -> bool:
+    return spark.catalog.tableExists(f"{get_settings().schema_name('control')}.manifest")
 
 
 def ensure_control_table(spark: SparkSession, name: str, columns: str) -> str:
@@ -142,8 +161,8 @@ def _add_missing_columns(spark: SparkSession, full: str, columns: str) -> None:
         spark.sql(f"ALTER TABLE {full} ADD COLUMNS ({', '.join(missing)})")
 
 
-def restore_catalog(spark: SparkSession) -> None:
-    """Registers every Delta folder of the warehouse again and points the views at the last publication.
+def _restore_catalog(spark: SparkSession) -> None:
+    """Registers every Delta folder of the warehouse again, but the manifest, and points the views at what is published.
 
     The catalog holds nothing that cannot be derived: this is what makes it disposable.
     """
@@ -151,8 +170,10 @@ def restore_catalog(spark: SparkSession) -> None:
     for layer in LAYERS:
         schema = settings.schema_name(layer) + ("_build" if layer in BUILT_LAYERS else "")
         for log in sorted((settings.warehouse_dir / schema).glob("*/_delta_log")):
-            folder = log.parent
-            spark.sql(f"CREATE TABLE IF NOT EXISTS {schema}.{folder.name} USING delta LOCATION '{folder}'")
+            folder = str(log.parent)
+            # A table whose first commit never came has a folder for its log already.
+            if folder != control_location("manifest") and delta_log.version(folder) is not None:
+                spark.sql(f"CREATE TABLE IF NOT EXISTS {schema}.{log.parent.name} USING delta LOCATION '{folder}'")
     _point_views(spark, current_manifest().versions)
 
 

@@ -26,8 +26,6 @@ SMALL_DATA = {
     # Logs of lakehouses that earlier tests left are forgotten.
     "spark.databricks.delta.delta.log.cacheRetentionMinutes": "5",
 }
-# Tests run many statements once: the second compiler takes a fourth of the processor time and earns none of it back.
-FIRST_COMPILER_ALONE = "-XX:TieredStopAtLevel=1"
 _numbers = itertools.count(1)
 
 
@@ -69,7 +67,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     patch.setenv("VINELAKE_VAR_DIR", str(folder))
     patch.setenv("VINELAKE_ENGINE_PORT", str(free_port()))
     patch.setenv("VINELAKE_ENGINE_CONF", json.dumps(SMALL_DATA))
-    patch.setenv("VINELAKE_ENGINE_JAVA_OPTIONS", FIRST_COMPILER_ALONE)
     get_settings.cache_clear()
     yield folder
     patch.undo()

@@ -77,7 +77,8 @@ def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[
     console.print(f"[bold]{escape(title)}[/]", highlight=False, soft_wrap=True)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for number, name in enumerate(columns):
-        table.add_column(name, justify="left" if number == 0 else "right", overflow="fold")
+        is_name = number == 0
+        table.add_column(name, justify="left" if is_name else "right", overflow="fold", no_wrap=is_name)
     for row in rows:
         table.add_row(*(f"{cell:,}" if isinstance(cell, int) else escape(str(cell)) for cell in row))
     console.print(table)
@@ -95,9 +96,9 @@ def _rows(console: Console, batches: list[dict[str, Any]]) -> None:
 
 def _sources(console: Console, sources: list[dict[str, Any]]) -> None:
     names = ("feeds", "rows_in", "rows_today", "rows_duplicate", "rows_quarantined")
-    lines = [[s["department"], *(s[name] for name in names), _age(s)] for s in sources]
+    lines = [[s["department"].split(" ▸ ")[-1], *(s[name] for name in names), _age(s)] for s in sources]
     lines.append(["all", *(sum(s[name] for s in sources) for name in names), ""])
-    columns = ["source", "feeds", "rows", "of these today", "duplicate", "quarantined", "days since a whole pull"]
+    columns = ["source", "feeds", "rows", "today", "duplicate", "quarantined", "days"]
     _table(console, "Sources", columns, lines)
 
 

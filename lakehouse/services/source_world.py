@@ -32,7 +32,7 @@ class World:
     economy holds too few defaults for a model of any smaller lender.
     """
 
-    firms: int = 400
+    firms: int = 600
     years: int = 3
     seed: int = 1
     lender_share: float = 0.6
