@@ -245,7 +245,7 @@ def _server_conf(settings: Settings) -> dict[str, str]:
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         # An engine's catalog ends with it, and each session finds it again (`tables.find_catalog`): a catalog on disk
-        # takes an engine seven seconds to start and a seventh of its time to ask.
+        # costs a new engine seconds before its first answer, and of every statement on small tables a seventh.
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.warehouse.dir": str(settings.warehouse_dir),
         "spark.local.dir": str(home / "spill"),
