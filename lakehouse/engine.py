@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from lakehouse import tables
 from lakehouse.errors import EngineError
 from lakehouse.services.process import Process, port_is_open
 from lakehouse.settings import Settings, get_settings
@@ -112,8 +113,6 @@ def session(writer: str | None = None) -> Iterator[SparkSession]:
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
     from pyspark.sql.connect.client.retries import DefaultPolicy
-
-    from lakehouse import tables
 
     settings = get_settings()
     if settings.spark_remote is None and not port_is_open(settings.engine_port, "localhost"):

@@ -13,7 +13,6 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -101,7 +100,7 @@ def ensure_schemas(spark: SparkSession) -> None:
             location = settings.warehouse_dir / schema
             spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema} LOCATION '{location}'")
     # The manifest comes into the catalog last: where it is, the others are.
-    if delta_log.version(control_location("manifest")) is not None and not _has_manifest(spark):
+    if _is_lost(spark):
         _restore_catalog(spark)
     manifest = ensure_control_table(spark, "manifest", MANIFEST_SCHEMA)
     _add_missing_columns(spark, manifest, MANIFEST_SCHEMA)
@@ -112,17 +111,26 @@ def find_catalog(spark: SparkSession) -> None:
     """Tells an engine that was started anew the tables of a lakehouse that is there already."""
     from pyspark.errors import PySparkException
 
-    if not Path(control_location("manifest"), "_delta_log").is_dir() or _has_manifest(spark):
+    if not _is_lost(spark):
         return
     try:
         ensure_schemas(spark)
     except PySparkException:  # another session was telling it at the same time
-        if not _has_manifest(spark):
+        if _is_lost(spark):
             ensure_schemas(spark)
 
 
-def _has_manifest(spark: SparkSession) -> bool:
-    return spark.catalog.tableExists(f"{get_settings().schema_name('control')}.manifest")
+def _is_lost(spark: SparkSession) -> bool:
+    """Whether a lakehouse is there that the engine's catalog does not know."""
+    return delta_log.version(control_location("manifest")) is not None and not _is_registered(spark, "manifest")
+
+
+def _is_registered(spark: SparkSession, name: str) -> bool:
+    """Whether the catalog has a ledger table of schema `control`; asked until it is found, once a session."""
+    found, location = _ensured.setdefault(spark, set()), control_location(name)
+    if location not in found and spark.catalog.tableExists(f"{get_settings().schema_name('control')}.{name}"):
+        found.add(location)
+    return location in found
 
 
 def ensure_control_table(spark: SparkSession, name: str, columns: str) -> str:
@@ -134,16 +142,15 @@ def ensure_control_table(spark: SparkSession, name: str, columns: str) -> str:
 
     location = control_location(name)
     full = f"{get_settings().schema_name('control')}.{name}"
-    found = _ensured.setdefault(spark, set())
     for is_last in (False, False, True):
-        if location in found or spark.catalog.tableExists(full):
+        if _is_registered(spark, name):
             break
         try:
             spark.sql(f"CREATE TABLE IF NOT EXISTS {full} ({columns}) USING delta LOCATION '{location}'")
         except PySparkException as error:
             if is_last or not any(condition in str(error) for condition in MADE_MEANWHILE):
                 raise
-    found.add(location)
+    _ensured[spark].add(location)
     return full
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sources.economy import commands, leads
+from sources.economy import commands, leads, params
 
 
 @click.group()
@@ -30,8 +30,9 @@ economy.add_command(commands.bulk)
 @click.option("--content/--no-content", default=True, show_default=True, help="Derive what departments hold.")
 @click.option(
     "--first-bank-share",
+    default=params.FIRST_BANK_SHARE,
     type=click.FloatRange(0.01, 0.99),
-    help="Loan applications that go to the first bank, the one whose systems are shown; without it, as to any other.",
+    help="Loan applications that go to the first bank, the one whose systems are shown; if not given, as to any other.",
 )
 def generate(
     firms: int,
@@ -41,7 +42,7 @@ def generate(
     out: Path,
     plant: bool,
     content: bool,
-    first_bank_share: float | None,
+    first_bank_share: float,
 ) -> None:
     """Write the world of a seed as Parquet."""
     from rich.progress import Progress
@@ -49,7 +50,6 @@ def generate(
     from sources.economy import world
     from sources.economy.state import Knobs
 
-    knobs = Knobs(first_bank_share=first_bank_share) if first_bank_share else None
     with Progress(transient=True) as bar:
         task = bar.add_task("days", total=None)
         facts = world.generate(
@@ -61,7 +61,7 @@ def generate(
             plant,
             content,
             lambda d, n: bar.update(task, completed=d, total=n),
-            knobs,
+            Knobs(first_bank_share=first_bank_share),
         )
     rows = sum(t["rows"] for t in facts["tables"].values())
     seconds = facts["seconds"]

@@ -33,6 +33,7 @@ from sources.economy.state import (
     REP,
     REPAID,
     RUNNING,
+    SECTORS,
     SOCIAL,
     STAGES,
     SUPPLIERS,
@@ -334,7 +335,7 @@ def promised(s, t, i):
 @njit(cache=True)
 def pick_bank(s):
     """A bank by its share of the market: the first one by its own, the others evenly."""
-    others = len(s.cash) - len(s.firm) - 5
+    others = len(s.cash) - len(s.firm) - SECTORS - 1
     first, drawn = s.k.first_bank_share, s.rng.random()
     if drawn < first:
         return np.int64(0)

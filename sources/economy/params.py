@@ -137,3 +137,4 @@ WINDFALLS_A_YEAR = 3.0
 WINDFALL_SHARE = 0.10  # mean, of a year's sales
 
 BANKS = 6
+FIRST_BANK_SHARE = 1 / BANKS  # applications that go to the first bank; the others share the rest

@@ -138,7 +138,7 @@ class Knobs(NamedTuple):
     bank_base: float = 3.0
     bank_noise: float = 1.6
     bank_limit: float = 0.26  # of a year's sales
-    first_bank_share: float = 1 / params.BANKS  # applications that go to the first bank; the others share the rest
+    first_bank_share: float = params.FIRST_BANK_SHARE
     renege: float = 0.03  # renewals promised and then withheld, in neutral credit
     no_repay: float = 0.30  # renewals that need no repayment in between
     guarantee_share: float = 0.34

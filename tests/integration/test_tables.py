@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,18 @@ def test_readers_see_what_was_published_and_nothing_else(spark, lakehouse: Setti
     with engine.session() as later:
         assert tables.current_manifest() == now
         assert {t: tables.content_hash(tables.read(later, t)) for t in (LOAN, FIRM)} == published
+
+
+def test_sessions_that_find_no_catalog_at_once_all_read(spark, lakehouse: Settings, tmp_path: Path) -> None:
+    tables.publish(spark, {t: build(spark, t, (1, "a")) for t in (LOAN, FIRM)}, "test", "2020-03-01")
+    lose_catalog(spark, lakehouse, tmp_path)
+
+    def look(table: str) -> list[tuple[int, str]]:
+        with engine.session() as session:
+            return seen(session, table)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(look, [LOAN, FIRM, LOAN, FIRM])) == [[(1, "a")]] * 4
 
 
 def test_replacing_a_slice_again_gives_the_same_table(spark) -> None:
