@@ -31,12 +31,14 @@ MANIFEST_SCHEMA = (
     "versions map<string, bigint>, batches array<string>"
 )
 PINNED = re.compile(r"View Text: SELECT \* FROM \S+ VERSION AS OF (\d+)")
-# What Delta and the catalog tell a writer whose table another has made in the meantime.
+# What Delta and the catalog tell a writer whose table, view or schema another has made in the meantime.
 MADE_MEANWHILE = (
     "DELTA_PROTOCOL_CHANGED",
     "DELTA_METADATA_CHANGED",
     "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION",
+    "DELTA_TABLE_ALREADY_EXISTS",
     "TABLE_OR_VIEW_ALREADY_EXISTS",
+    "SCHEMA_ALREADY_EXISTS",
 )
 # What a session was found to have already, by place: a session ends with its engine, and so with the engine's catalog.
 _ensured: WeakKeyDictionary[SparkSession, set[str]] = WeakKeyDictionary()
@@ -97,8 +99,7 @@ def ensure_schemas(spark: SparkSession) -> None:
     wanted += [f"{settings.schema_name(layer)}_build" for layer in BUILT_LAYERS]
     for schema in wanted:
         if schema not in existing:
-            location = settings.warehouse_dir / schema
-            spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema} LOCATION '{location}'")
+            _make(spark, f"CREATE SCHEMA IF NOT EXISTS {schema} LOCATION '{settings.warehouse_dir / schema}'")
     # The manifest comes into the catalog last: where it is, the others are.
     if _is_lost(spark):
         _restore_catalog(spark)
@@ -109,15 +110,8 @@ def ensure_schemas(spark: SparkSession) -> None:
 
 def find_catalog(spark: SparkSession) -> None:
     """Tells an engine that was started anew the tables of a lakehouse that is there already."""
-    from pyspark.errors import PySparkException
-
-    if not _is_lost(spark):
-        return
-    try:
+    if _is_lost(spark):
         ensure_schemas(spark)
-    except PySparkException:  # another session was telling it at the same time
-        if _is_lost(spark):
-            ensure_schemas(spark)
 
 
 def _is_lost(spark: SparkSession) -> bool:
@@ -134,24 +128,30 @@ def _is_registered(spark: SparkSession, name: str) -> bool:
 
 
 def ensure_control_table(spark: SparkSession, name: str, columns: str) -> str:
-    """Creates a ledger table of schema `control` if it is not there; returns its catalog name.
+    """Creates a ledger table of schema `control` if it is not there; returns its catalog name."""
+    location = control_location(name)
+    full = f"{get_settings().schema_name('control')}.{name}"
+    if not _is_registered(spark, name):
+        _make(spark, f"CREATE TABLE IF NOT EXISTS {full} ({columns}) USING delta LOCATION '{location}'")
+        _ensured[spark].add(location)
+    return full
 
-    The first jobs of a lakehouse start at once: one that comes second in making a table takes what the first has made.
+
+def _make(spark: SparkSession, statement: str, attempts: int = 5) -> None:
+    """Runs a statement that makes something which is not there yet, or lets be what is.
+
+    The first jobs of a lakehouse, or of an engine that was started anew, come at once: one that is second in making
+    something is told an error, and finds it when it asks again.
     """
     from pyspark.errors import PySparkException
 
-    location = control_location(name)
-    full = f"{get_settings().schema_name('control')}.{name}"
-    for is_last in (False, False, True):
-        if _is_registered(spark, name):
-            break
+    for left in reversed(range(attempts)):
         try:
-            spark.sql(f"CREATE TABLE IF NOT EXISTS {full} ({columns}) USING delta LOCATION '{location}'")
+            spark.sql(statement)
+            return
         except PySparkException as error:
-            if is_last or not any(condition in str(error) for condition in MADE_MEANWHILE):
+            if not left or not any(condition in str(error) for condition in MADE_MEANWHILE):
                 raise
-    _ensured[spark].add(location)
-    return full
 
 
 def append_control(spark: SparkSession, name: str, columns: str, rows: Sequence[tuple]) -> None:
@@ -180,7 +180,7 @@ def _restore_catalog(spark: SparkSession) -> None:
             folder = str(log.parent)
             # A table whose first commit never came has a folder for its log already.
             if folder != control_location("manifest") and delta_log.version(folder) is not None:
-                spark.sql(f"CREATE TABLE IF NOT EXISTS {schema}.{log.parent.name} USING delta LOCATION '{folder}'")
+                _make(spark, f"CREATE TABLE IF NOT EXISTS {schema}.{log.parent.name} USING delta LOCATION '{folder}'")
     _point_views(spark, current_manifest().versions)
 
 
@@ -336,8 +336,12 @@ def _brings_nothing(now: Manifest, changed: Mapping[str, int], batches: Collecti
 
 
 def _point_views(spark: SparkSession, versions: Mapping[str, int]) -> None:
+    """Pins each table's view to its version. Replacing a view would drop it first, and readers would miss it."""
     for table, version in sorted(versions.items()):
-        spark.sql(f"CREATE OR REPLACE VIEW {published_name(table)} AS SELECT * FROM {at_version(table, version)}")
+        view, rows = published_name(table), f"SELECT * FROM {at_version(table, version)}"
+        if not is_published(spark, table):
+            _make(spark, f"CREATE VIEW IF NOT EXISTS {view} AS {rows}")
+        spark.sql(f"ALTER VIEW {view} AS {rows}")  # also a new one: another may have made it, of another version
 
 
 def repair_views(spark: SparkSession) -> None:

@@ -153,6 +153,22 @@ def test_two_publishers_at_once_both_survive(spark, monkeypatch: pytest.MonkeyPa
     assert manifests(spark) == 2
 
 
+def test_the_same_publication_by_many_at_once_leaves_no_moment_without_the_table(spark) -> None:
+    version = build(spark, LOAN, (1, "a"))
+    tables.publish(spark, {LOAN: version}, "test", "2020-03-01")
+    together = threading.Barrier(4, timeout=120)
+
+    def publish(number: int) -> None:
+        with engine.session() as own:
+            for _ in range(5):
+                together.wait()
+                tables.publish(own, {LOAN: version}, f"again_{number}", "2020-03-01")
+                assert seen(own, LOAN) == [(1, "a")]
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(publish, range(4)))
+
+
 def test_jobs_that_make_the_same_ledger_at_once_all_go_on(spark) -> None:
     start, failed = threading.Barrier(4), []
 
