@@ -1,18 +1,13 @@
-"""A contract's text: read fast into plain values, and again with marks only where a fault needs its line.
-
-YAML 1.2 decides what a plain word is: only `true` and `false` are truth values, and a date is text.
-"""
+"""A contract's text: read fast into plain values, and again with marks only where a fault needs its line."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
-
+from lakehouse import plain_yaml
 from lakehouse.errors import ContractError
 
 
@@ -55,8 +50,8 @@ def read(path: Path) -> str:
 def parse(path: Path, text: str) -> Any:
     """The document as plain dictionaries, lists and values; a ContractError with the line that is not YAML."""
     try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError:
+        return plain_yaml.load(text)
+    except plain_yaml.YAMLError:
         return _marked(path, text)
 
 
@@ -86,23 +81,3 @@ def _line(document: Any, at: Sequence[str | int]) -> int:
         except (KeyError, IndexError, TypeError, AttributeError):
             break
     return line
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """PyYAML in C with the words of YAML 1.2; a key that stands twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if len({str(key) for key in keys}) < len(keys):
-            raise yaml.constructor.ConstructorError(None, None, "a key stands twice", node.start_mark)
-        return super().construct_mapping(node, deep=deep)
-
-
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))

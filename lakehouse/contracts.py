@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -301,21 +302,20 @@ def _load(path: Path, text: str) -> Contract:
 
 @lru_cache(maxsize=1)
 def _standard() -> Any:
-    from jsonschema import Draft202012Validator
-    from open_data_contract_standard.model import OpenDataContractStandard
+    from jsonschema_rs import Draft202012Validator
 
-    schema = OpenDataContractStandard.json_schema()
-    return Draft202012Validator(json.loads(schema) if isinstance(schema, str) else schema)
+    schema = resources.files("open_data_contract_standard").joinpath("schema.json").read_text(encoding="utf-8")
+    return Draft202012Validator(json.loads(schema))
 
 
 def _check_standard(path: Path, text: str, document: Any) -> None:
     plain = json.loads(json.dumps(document, default=str))
-    errors = sorted(_standard().iter_errors(plain), key=lambda e: len(e.absolute_path), reverse=True)
+    errors = sorted(_standard().iter_errors(plain), key=lambda e: len(e.instance_path), reverse=True)
     if errors:
         error = errors[0]
         Faults(path, text, document).stop(
             f"not valid by the Open Data Contract Standard: {error.message[:300]}",
-            list(error.absolute_path),
+            list(error.instance_path),
             "correct the field's name, type or value; the standard's schema lists what is allowed",
         )
 

@@ -11,9 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from lakehouse import feeds
+from lakehouse import feeds, plain_yaml
 from lakehouse.errors import ContractError
 from lakehouse.feeds import Feed
 
@@ -57,9 +55,9 @@ def families(found: Iterable[Outline]) -> list[Family]:
 @cache
 def _outline(path: Path, _changed: int) -> Outline | None:
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
+        document = plain_yaml.load_file(path)
         own = {entry["property"]: entry.get("value") for entry in document.get("customProperties") or []}
-    except (yaml.YAMLError, AttributeError, TypeError, KeyError) as error:
+    except (plain_yaml.YAMLError, AttributeError, TypeError, KeyError) as error:
         raise ContractError(
             f"the contract is not readable: {error}", where=path.name, remedy="see `vinelake contract check`"
         ) from error
@@ -67,10 +65,6 @@ def _outline(path: Path, _changed: int) -> Outline | None:
     team = document.get("team")
     owner = team.get("name", "") if isinstance(team, Mapping) else ""
     return Outline(path.stem, str(document.get("name", path.stem)), owner, feed) if feed else None
-
-
-def _loader() -> type:
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Faults:

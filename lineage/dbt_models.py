@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lakehouse import plain_yaml
 from lakehouse.errors import ConfigError
 from lineage.queries import evaluate_query
 from lineage.values import Relation, table
@@ -80,10 +81,8 @@ def _rendered(path: Path, project: Path) -> tuple[Any, tuple[str, ...], bool]:
 
 def _folder_config(path: Path, project: Path) -> dict[str, Any]:
     """What the project's file says of the models of a folder, its `+` left out."""
-    from ruamel.yaml import YAML
-
     file = project / "dbt_project.yml"
-    told = YAML(typ="safe").load(file.read_text(encoding="utf-8")) if file.exists() else {}
+    told = plain_yaml.load_file(file) if file.exists() else {}
     level = (told.get("models") or {}).get(told.get("name")) or {}
     config: dict[str, Any] = {}
     for folder in ("", *path.relative_to(project / "models").parts[:-1]):

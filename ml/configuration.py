@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
 
+from lakehouse import plain_yaml
 from lakehouse.errors import ConfigError
 
 CONFIG_DIR = Path(__file__).resolve().parent / "config"
@@ -220,7 +220,7 @@ def load_config(folder: Path = CONFIG_DIR) -> ModelConfig:
         raw = path.read_bytes()
         digest.update(name.encode() + b"\0" + raw)
         try:
-            parts[name] = model.model_validate(YAML(typ="safe").load(raw))
+            parts[name] = model.model_validate(plain_yaml.load(raw))
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(step) for step in first["loc"])

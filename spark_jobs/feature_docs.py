@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
+from lakehouse import plain_yaml
 from lakehouse.errors import ConfigError
 from lakehouse.settings import get_settings
 from spark_jobs import dbt_run, features
@@ -83,7 +82,7 @@ def invoice_features() -> list[Feature]:
 
 
 def _of_file(path: Path) -> Iterator[Feature]:
-    for model in YAML(typ="safe").load(path)["models"]:
+    for model in plain_yaml.load_file(path)["models"]:
         for column in model["columns"]:
             if column["name"] in KEYS:
                 continue

@@ -17,9 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ruamel.yaml import YAML
-
-from lakehouse import builds, contracts, direct, engine, ledger, tables
+from lakehouse import builds, contracts, direct, engine, ledger, plain_yaml, tables
 from lakehouse.errors import ConfigError
 from lakehouse.settings import get_settings
 from lakehouse.time import parse_partition
@@ -153,7 +151,7 @@ def _month_serial(day: date) -> int:
 
 def _rule(kind: str) -> dict[str, int]:
     path = dbt_run.project_dir() / "observation.yml"
-    content = YAML(typ="safe").load(path)
+    content = plain_yaml.load_file(path)
     rule = {**(content.get(kind) or {}), "max_dates": content.get("max_dates")}
     wrong = _not_positive(rule, ("every_months", "history_months", "max_dates"))
     if wrong:

@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse import plain_yaml
 from lakehouse.errors import ConfigError
 from spark_jobs import dbt_run
 
@@ -100,9 +101,7 @@ def _render(
 
 def _folder_configs() -> dict[str, Any]:
     """What the project's file says of the models of each folder."""
-    from ruamel.yaml import YAML
-
-    told = YAML(typ="safe").load((dbt_run.project_dir() / "dbt_project.yml").read_text(encoding="utf-8"))
+    told = plain_yaml.load_file(dbt_run.project_dir() / "dbt_project.yml")
     return dict(told["models"][told["name"]])
 
 

@@ -149,8 +149,7 @@ def _id(name: str) -> str:
 
 def _options(given: tuple[str, ...]) -> dict[str, Any]:
     """Options of a feed from NAME=VALUE; values are YAML, dots nest."""
-    import yaml
-
+    from lakehouse import plain_yaml
     from lakehouse.errors import ConfigError
 
     found: dict[str, Any] = {}
@@ -162,5 +161,5 @@ def _options(given: tuple[str, ...]) -> dict[str, Any]:
         place = found
         for level in levels:
             place = place.setdefault(level, {})
-        place[last] = yaml.safe_load(value)
+        place[last] = plain_yaml.load(value)
     return found

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML, YAMLError
-
+from lakehouse import plain_yaml
 from lakehouse.errors import ConfigError
 from spark_jobs import dbt_run
 
@@ -65,9 +64,9 @@ def load(where: Path | None = None) -> tuple[Kind, ...]:
     """Every kind in the catalogue's order; ConfigError names kind and check of the first fault."""
     path = (where or folder()) / "catalogue.yaml"
     try:
-        told = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        told = plain_yaml.load_file(path)
         return tuple(_kind(name, entry) for name, entry in told.items())
-    except (YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (plain_yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise _fault(f"not readable as a catalogue: {error!r}", "compare with the kinds before and after") from error
 
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML, YAMLError
-
+from lakehouse import plain_yaml
 from lakehouse.errors import ConfigError
 from spark_jobs import dbt_run
 
@@ -132,12 +131,12 @@ def load(where: Path | None = None) -> tuple[Family, ...]:
 
 def _family(path: Path) -> Family:
     try:
-        told = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        told = plain_yaml.load_file(path)
         owner, name = told["owner"], told["family"]
         sources = tuple(_source(path.name, entry, name, owner) for entry in told["sources"])
         across = tuple(_features(path.name, told.get("across") or (), name, owner))
         return Family(name, told["title"], sources, across)
-    except (YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (plain_yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise _fault(path.name, f"not readable as a family: {error!r}", "compare with another file there") from error
 
 
