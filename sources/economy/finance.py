@@ -6,8 +6,8 @@ Default is never drawn: it is the first day on which the oldest unpaid instalmen
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sources.economy.compiled import entry, inner
 from sources.economy.state import (
     APP,
     APPLICATION,
@@ -66,13 +66,13 @@ ORDERS = np.array(
 )
 
 
-@njit(cache=True)
+@entry
 def due_day(loan, number):
     """Day on which instalment `number` (from 1) falls due."""
     return loan.start + number * 365 // 12
 
 
-@njit(cache=True)
+@entry
 def principal_of(loan, number):
     """Principal of an instalment: all at the end of a bullet, equal parts otherwise."""
     if loan.product == BULLET:
@@ -81,7 +81,7 @@ def principal_of(loan, number):
     return loan.principal - part * (loan.months - 1) if number == loan.months else part
 
 
-@njit(cache=True)
+@entry
 def interest_of(loan, number):
     """Interest of an instalment on the scheduled balance, actual days over 360, rounded to the fen."""
     before = loan.principal
@@ -92,7 +92,7 @@ def interest_of(loan, number):
     return np.int64(np.rint(before * loan.rate * days / 360.0))
 
 
-@njit(cache=True)
+@inner
 def to_repay(loan):
     """Principal to pay now: what is left of the first unpaid instalment, or all of a loan called in after default."""
     if loan.status == BAD:
@@ -100,13 +100,13 @@ def to_repay(loan):
     return min(loan.balance, principal_of(loan, loan.at) - loan.part_principal)
 
 
-@njit(cache=True)
+@inner
 def bank_party(bank):
     """Party of a bank."""
     return -100 - bank
 
 
-@njit(cache=True)
+@inner
 def pay_loan(s, t, d, interest, principal, payer):
     """Pays on the first unpaid instalment of a loan and moves on when it is paid."""
     loan = s.loan[d]
@@ -134,7 +134,7 @@ def pay_loan(s, t, d, interest, principal, payer):
         loan.closed = t
 
 
-@njit(cache=True)
+@inner
 def interest_due(s, t, i):
     """Interest fallen due and unpaid on the first unpaid instalment of each loan."""
     total = 0
@@ -147,7 +147,7 @@ def interest_due(s, t, i):
     return total
 
 
-@njit(cache=True)
+@inner
 def principal_due(s, t, i):
     """Principal fallen due and unpaid on the first unpaid instalment of each loan."""
     total = 0
@@ -160,7 +160,7 @@ def principal_due(s, t, i):
     return total
 
 
-@njit(cache=True)
+@inner
 def serve_loans(s, t, i, principal):
     """Pays interest, or principal (with later interest), as far as cash reaches."""
     d = s.firm[i].loan_head
@@ -185,7 +185,7 @@ def serve_loans(s, t, i, principal):
         d = follow
 
 
-@njit(cache=True)
+@inner
 def pay_suppliers(s, t, i, key, reserve):
     """Pays due invoices in the order in which they came due, key suppliers' or the others'; old ones in parts."""
     f = s.firm[i]
@@ -218,7 +218,7 @@ def pay_suppliers(s, t, i, key, reserve):
     f.due_head, f.due_tail = head, tail
 
 
-@njit(cache=True)
+@inner
 def borrow_privately(s, t, i, need, cap):
     """Takes private money up to a cap; returns what was lent."""
     f = s.firm[i]
@@ -231,7 +231,7 @@ def borrow_privately(s, t, i, need, cap):
     return amount
 
 
-@njit(cache=True)
+@inner
 def put_in(s, t, i, need):
     """The owner pays in capital while there is any wealth left."""
     f = s.firm[i]
@@ -244,7 +244,7 @@ def put_in(s, t, i, need):
     return amount
 
 
-@njit(cache=True)
+@entry
 def waterfall(s, t, i):
     """One firm's payments of one day, in the order that its owner's character and its cash allow."""
     f = s.firm[i]
@@ -299,7 +299,7 @@ def waterfall(s, t, i):
             serve_loans(s, t, i, True)
 
 
-@njit(cache=True)
+@entry
 def waterfalls(s, t):
     """All firms pay, in an order that rotates so that nobody is always first."""
     n = len(s.firm)
@@ -311,7 +311,7 @@ def waterfalls(s, t):
             wind_up(s, t, i)
 
 
-@njit(cache=True)
+@inner
 def wind_up(s, t, i):
     """What a closed firm still receives goes to its banks, then to its owners."""
     serve_loans(s, t, i, True)
@@ -319,7 +319,7 @@ def wind_up(s, t, i):
         move(s, t, i, -1, s.cash[i], 17, 0, -1, -1, -1)
 
 
-@njit(cache=True)
+@inner
 def promised(s, t, i):
     """Principal due today or earlier whose renewal the bank has promised."""
     total = 0
@@ -332,7 +332,7 @@ def promised(s, t, i):
     return total
 
 
-@njit(cache=True)
+@entry
 def pick_bank(s):
     """A bank by its share of the market: the first one by its own, the others evenly."""
     others = len(s.cash) - len(s.firm) - SECTORS - 1
@@ -342,7 +342,7 @@ def pick_bank(s):
     return 1 + min(np.int64((drawn - first) / (1.0 - first) * others), np.int64(others - 1))
 
 
-@njit(cache=True)
+@inner
 def apply_for(s, t, i, amount, product, purpose):
     """Files an application at a bank; it is decided some days later. The bank asks the bureau at once."""
     f = s.firm[i]
@@ -356,14 +356,14 @@ def apply_for(s, t, i, amount, product, purpose):
     enquire(s, t, i, f.app_bank, 0)
 
 
-@njit(cache=True)
+@inner
 def enquire(s, t, i, bank, purpose):
     """A bank's enquiry at the bureau (0 approval, 1 review after the loan)."""
     note(s, ENQ, s.books.enquiry, (i, bank, t, purpose))
     s.seq[ENQUIRY] += 1
 
 
-@njit(cache=True)
+@inner
 def appeal(s, t, i, credit):
     """What a bank sees of a firm, as a score with noise; above zero it lends."""
     f = s.firm[i]
@@ -380,7 +380,7 @@ def appeal(s, t, i, credit):
     return z + s.k.bank_noise * s.rng.standard_normal()
 
 
-@njit(cache=True)
+@entry
 def lend(s, t, i, bank, amount, months, product, base_rate, spread, security, guarantor, renews, app, purpose):
     """Pays out a loan and hangs it on the firm's list; returns its number."""
     d = s.seq[LOANS]
@@ -407,7 +407,7 @@ def lend(s, t, i, bank, amount, months, product, base_rate, spread, security, gu
     return d
 
 
-@njit(cache=True)
+@inner
 def find_guarantor(s, i):
     """A member of the same guarantee circle or group, else another firm of the region; −1 if none is sound."""
     n = len(s.firm)
@@ -428,7 +428,7 @@ def find_guarantor(s, i):
     return best
 
 
-@njit(cache=True)
+@inner
 def decide(s, t, i, credit, base_rate, spread):
     """The bank decides on a pending application."""
     f = s.firm[i]
@@ -494,7 +494,7 @@ def decide(s, t, i, credit, base_rate, spread):
     )
 
 
-@njit(cache=True)
+@inner
 def renewals(s, t, d, credit, base_rate, spread):
     """A bullet near its end: the bank extends it, promises a new loan after repayment, or refuses."""
     loan = s.loan[d]
@@ -544,7 +544,7 @@ def renewals(s, t, d, credit, base_rate, spread):
             pay_loan(s, t, d, 0, amount, loan.firm)
 
 
-@njit(cache=True)
+@inner
 def after_bridge(s, t, i, credit, base_rate, spread):
     """The promised loan is paid out some days after the old one was repaid — unless the bank withdraws after all."""
     f = s.firm[i]
@@ -579,7 +579,7 @@ def after_bridge(s, t, i, credit, base_rate, spread):
         f.bridge = 0
 
 
-@njit(cache=True)
+@entry
 def loans_day(s, t, credit, base_rate, spread):
     """Days past due, defaults, renewals and guarantors' payments of every loan; then each firm's applications."""
     for i in range(len(s.firm)):
@@ -618,7 +618,7 @@ def loans_day(s, t, credit, base_rate, spread):
             renewals(s, t, d, credit, base_rate, spread)
 
 
-@njit(cache=True)
+@inner
 def cause_of(s, t, i):
     """The main reason for a default: fraud, a customer's loss, a refused renewal, costs, or demand."""
     f = s.firm[i]
@@ -634,7 +634,7 @@ def cause_of(s, t, i):
     return 0
 
 
-@njit(cache=True)
+@inner
 def call_guarantor(s, t, d):
     """The guarantor pays what it can spare until the loan is settled."""
     loan = s.loan[d]
@@ -653,7 +653,7 @@ def call_guarantor(s, t, d):
     pay_loan(s, t, d, interest, part - interest, j)
 
 
-@njit(cache=True)
+@entry
 def requests(s, t, credit, base_rate, spread):
     """Pending decisions, promised loans, growth-led applications, dividends and repayment of private money."""
     for i in range(len(s.firm)):
@@ -689,7 +689,7 @@ def requests(s, t, credit, base_rate, spread):
             apply_for(s, t, i, np.int64(year * (0.09 + 0.10 * s.rng.random())), product, 1)
 
 
-@njit(cache=True)
+@entry
 def month_interest_private(s, t):
     """Private lenders take their interest on the 20th; what cannot be paid is added to the debt."""
     for i in range(len(s.firm)):
@@ -703,7 +703,7 @@ def month_interest_private(s, t):
         f.private += interest - paid
 
 
-@njit(cache=True)
+@inner
 def close_firm(s, t, i, flows):
     """A firm ends: a last waterfall, stock sold off, claims on it written off, open orders fall away by themselves."""
     f = s.firm[i]
@@ -730,7 +730,7 @@ def close_firm(s, t, i, flows):
     wind_up(s, t, i)
 
 
-@njit(cache=True)
+@entry
 def endings(s, t, flows):
     """Who is wound up, who gives up, who has finished closing."""
     for i in range(len(s.firm)):

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from sources.economy import finance, network, params, trade
 from sources.economy.calendar import Calendar
+from sources.economy.compiled import entry
 from sources.economy.interface import CHAINS, FARM, Plan, Population, stream
 from sources.economy.records import FAR
 from sources.economy.state import (
@@ -222,7 +222,7 @@ def spread_line(calendar: Calendar) -> np.ndarray:
     return line(SPREAD, calendar.dates)
 
 
-@njit(cache=True)
+@entry
 def shocks(s, sigma_chain, sigma_goods):
     """Custom and costs of each firm, demand of each chain, raw prices of each chain move on by a day.
 
@@ -254,7 +254,7 @@ def shocks(s, sigma_chain, sigma_goods):
             f.attract = min(2.0, max(-2.5, f.attract + step))
 
 
-@njit(cache=True)
+@entry
 def births(s, t):
     """Firms founded today: owners pay in capital, the first staff start, orders follow."""
     for i in range(len(s.firm)):
@@ -268,7 +268,7 @@ def births(s, t):
             f.last_apply = t + 300 + np.int64(1100.0 * s.rng.random())  # owners first live on their own means
 
 
-@njit(cache=True)
+@entry
 def fall_due_duties(s, t, month, day_of_month):
     """What concerned last month falls due on the firm's pay day, the 15th, or the 25th."""
     if month < 1:
@@ -288,7 +288,7 @@ def fall_due_duties(s, t, month, day_of_month):
                     s.since[duty, i] = t
 
 
-@njit(cache=True)
+@entry
 def close_month(s, month, social_rate, utility_share):
     """At a month's end: wages, VAT, social insurance, utilities and rent of the month are known."""
     for i in range(len(s.firm)):
@@ -307,7 +307,7 @@ def close_month(s, month, social_rate, utility_share):
         s.due[RENT, month, i] = f.rent
 
 
-@njit(cache=True)
+@entry
 def reset_month(s):
     """Accounts of the month start at zero."""
     for i in range(len(s.firm)):
@@ -316,14 +316,14 @@ def reset_month(s):
         f.m_over, f.m_bad, f.m_div, f.m_capital, f.m_cost, f.m_retail_tax = 0, 0, 0, 0, 0, 0
 
 
-@njit(cache=True)
+@entry
 def reset_day(s):
     """Flows of the day start at zero."""
     for i in range(len(s.firm)):
         s.firm[i].d_sales, s.firm[i].d_buy = 0, 0
 
 
-@njit(cache=True)
+@entry
 def hire_and_fire(s):
     """Weekly: staff follows the smoothed demand, a few per cent at most."""
     for i in range(len(s.firm)):
@@ -339,7 +339,7 @@ def hire_and_fire(s):
         f.staff = np.int64(f.staff_f + 0.5)
 
 
-@njit(cache=True)
+@entry
 def transfers(s, t, rows):
     """Executes planned transfers where the payer has the cash."""
     for r in range(len(rows)):
@@ -350,7 +350,7 @@ def transfers(s, t, rows):
             move(s, t, p.payer, p.payee, p.amount_fen, p.purpose, p.channel, -1, -1, p.planted_id)
 
 
-@njit(cache=True)
+@entry
 def open_items(s, t):
     """Notes orders, shipments and invoices that are open when recording begins."""
     for at in range(len(s.item)):

@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from sources.economy import params
+from sources.economy.compiled import inner
 from sources.economy.network import LINK
 from sources.economy.records import FAR
 
@@ -280,7 +281,7 @@ def move(s, t, payer, payee, amount, purpose, channel, invoice, loan, planted):
     )  # fmt: skip
 
 
-@njit(cache=True)
+@inner
 def new_item(s):
     """Takes an item from the free stack; −1 (and a fault) when none is left."""
     top = s.seq[FREE_TOP]
@@ -291,7 +292,7 @@ def new_item(s):
     return s.free[top - 1]
 
 
-@njit(cache=True)
+@inner
 def drop_item(s, at):
     """Gives an item back."""
     s.item[at].state = FREE
@@ -299,7 +300,7 @@ def drop_item(s, at):
     s.seq[FREE_TOP] += 1
 
 
-@njit(cache=True)
+@inner
 def schedule(s, at, stage, day):
     """Puts an item on the ring of a stage (0 ship, 1 receive, 2 pay) for a day less than RING days ahead."""
     slot = day % RING
@@ -307,7 +308,7 @@ def schedule(s, at, stage, day):
     s.ring[stage, slot] = at
 
 
-@njit(cache=True)
+@inner
 def pay_duty(s, t, i, duty, amount):
     """Pays a firm's wages, tax, social insurance, utilities or rent, oldest month first."""
     if amount <= 0:

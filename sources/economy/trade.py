@@ -7,8 +7,8 @@ balance over the whole economy: every unit is bought from outside, sold to outsi
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sources.economy.compiled import entry, inner
 from sources.economy.state import (
     BACKLOG,
     CAN,
@@ -40,7 +40,7 @@ FARM, SEASON_LOW, SEASON_HIGH = 4, 0.12, 3.0
 FROM_OUTSIDE, TO_OUTSIDE, TO_HOUSEHOLDS, SCRAPPED = 0, 1, 2, 3
 
 
-@njit(cache=True)
+@inner
 def good_of(s, seller, buyer, service):
     """Code of the traded good: chain times ten plus depth of the seller; 99 for services."""
     if service:
@@ -50,7 +50,7 @@ def good_of(s, seller, buyer, service):
     return s.firm[buyer].chain * 10 + max(0, s.firm[buyer].depth - 1)
 
 
-@njit(cache=True)
+@inner
 def push_back(s, i, at):
     """Appends an order to a seller's backlog."""
     f = s.firm[i]
@@ -64,7 +64,7 @@ def push_back(s, i, at):
     f.backlog += s.item[at].qty
 
 
-@njit(cache=True)
+@entry
 def push_due(s, i, at):
     """Appends a due invoice to a buyer's list."""
     f = s.firm[i]
@@ -80,7 +80,7 @@ def push_due(s, i, at):
         f.claims += 1
 
 
-@njit(cache=True)
+@inner
 def cancel(s, t, at):
     """Takes back an order that has not been shipped."""
     x = s.item[at]
@@ -90,7 +90,7 @@ def cancel(s, t, at):
     drop_item(s, at)
 
 
-@njit(cache=True)
+@entry
 def take_order(s, t, link, seller, buyer, qty, price, due, terms, key, service):
     """Writes an order and puts it on the ring for its day of shipping."""
     at = new_item(s)
@@ -112,7 +112,7 @@ def take_order(s, t, link, seller, buyer, qty, price, due, terms, key, service):
     schedule(s, at, 0, due)
 
 
-@njit(cache=True)
+@entry
 def place_orders(s, t, eff, cum, burn, demand, price_now):
     """Every link whose day has come: the buyer orders what it used since, pulled towards its stock target.
 
@@ -161,19 +161,19 @@ def place_orders(s, t, eff, cum, burn, demand, price_now):
         take_order(s, t, at, k.seller, k.buyer, whole, max(price, 1), t + k.lead, k.terms, k.key, 0)
 
 
-@njit(cache=True)
+@inner
 def pick_outside(s):
     """An outside party, popular ones more often."""
     return OUT + np.searchsorted(s.outside, s.rng.random() * s.outside[-1])
 
 
-@njit(cache=True)
+@inner
 def count_of(s, mean):
     """A small count with the given mean: its whole part, and one more with the chance of the rest."""
     return np.int64(mean + s.rng.random())
 
 
-@njit(cache=True)
+@entry
 def one_off(s, t, eff, price_now):
     """Small purchases of services and supplies, one-off customers, and now and then an investment."""
     n = len(s.firm)
@@ -218,7 +218,7 @@ def one_off(s, t, eff, price_now):
                 take_order(s, t, -1, pick_outside(s), i, 1, amount, t + 2, 5, 2, 1)
 
 
-@njit(cache=True)
+@entry
 def produce(s, activity, day_of_year, lockdown, lock_level):
     """Raw stock goes into work, work in progress comes out; bounded by staff, season and stock targets."""
     for i in range(len(s.firm)):
@@ -253,7 +253,7 @@ def produce(s, activity, day_of_year, lockdown, lock_level):
             f.use = min(1.0, start / (capacity / max(level, 0.05)))
 
 
-@njit(cache=True)
+@inner
 def dispatch(s, t, at, days):
     """Sends an item off; it arrives after some days."""
     x = s.item[at]
@@ -264,7 +264,7 @@ def dispatch(s, t, at, days):
     schedule(s, at, 1, t + days)
 
 
-@njit(cache=True)
+@entry
 def ship_due(s, t):
     """Orders whose shipping day has come: outside sellers and services go off, others join the seller's backlog."""
     at = s.ring[0, t % 1024]
@@ -283,7 +283,7 @@ def ship_due(s, t):
         at = follow
 
 
-@njit(cache=True)
+@entry
 def ship_backlog(s, t):
     """Each seller ships what its finished stock allows, oldest orders first; late orders may go in parts."""
     for i in range(len(s.firm)):
@@ -326,7 +326,7 @@ def ship_backlog(s, t):
         f.back_head, f.back_tail = head, tail
 
 
-@njit(cache=True)
+@inner
 def habit(s, buyer, terms):
     """Days after the invoice on which a liquid buyer means to pay: terms, and often a delay by habit."""
     late = s.k.late_share
@@ -338,7 +338,7 @@ def habit(s, buyer, terms):
     return terms + np.int64(extra)
 
 
-@njit(cache=True)
+@entry
 def receive(s, t, vat, flows, voids):
     """Arrivals of the day: goods into the buyer's raw stock, the invoice written, its payment planned."""
     at = s.ring[1, t % 1024]
@@ -366,7 +366,7 @@ def receive(s, t, vat, flows, voids):
         at = follow
 
 
-@njit(cache=True)
+@inner
 def invoice(s, t, at, vat, voids):
     """The VAT invoice of a delivery; now and then a spoiled one is voided first."""
     x = s.item[at]
@@ -427,7 +427,7 @@ def invoice(s, t, at, vat, voids):
     schedule(s, at, 2, max(x.planned, t + 1))
 
 
-@njit(cache=True)
+@inner
 def write_off(s, t, at):
     """A claim on a firm that is gone: off both books, a loss of the seller."""
     x = s.item[at]
@@ -442,7 +442,7 @@ def write_off(s, t, at):
     x.left = 0
 
 
-@njit(cache=True)
+@inner
 def settle(s, t, at, amount):
     """Pays an invoice wholly or in part; settles it when nothing is left."""
     x = s.item[at]
@@ -456,7 +456,7 @@ def settle(s, t, at, amount):
         note(s, SET, s.books.settle, (x.invoice_id, t))
 
 
-@njit(cache=True)
+@inner
 def give_back(s, t, at):
     """Part of the goods goes back before payment: a red letter, less to pay."""
     x = s.item[at]
@@ -505,7 +505,7 @@ def give_back(s, t, at):
     note(s, SET, s.books.settle, (number, t))
 
 
-@njit(cache=True)
+@entry
 def fall_due(s, t):
     """Invoices whose planned day has come: outside buyers pay, others go to the buyer's list for the waterfall."""
     at = s.ring[2, t % 1024]
@@ -525,7 +525,7 @@ def fall_due(s, t):
         at = follow
 
 
-@njit(cache=True)
+@entry
 def retail(s, t, season, demand, vat, lockdown, lock_level, price_now, flows):
     """Households buy from those who sell to them, for cash, as far as the stock reaches."""
     for i in range(len(s.firm)):
@@ -552,7 +552,7 @@ def retail(s, t, season, demand, vat, lockdown, lock_level, price_now, flows):
         f.m_cost += np.int64(units * f.unit_cost)
 
 
-@njit(cache=True)
+@entry
 def bundle(s, t):
     """At a month's end one invoice stands for what households bought."""
     for i in range(len(s.firm)):
@@ -567,7 +567,7 @@ def bundle(s, t):
             note(s, SET, s.books.settle, (number, t))
 
 
-@njit(cache=True)
+@entry
 def forecast(s, eff, season, lead_days):
     """Smooths demand and sales; sets how hard each firm pulls its stock towards target. Weekly norms of shares."""
     for i in range(len(s.firm)):
@@ -590,7 +590,7 @@ def forecast(s, eff, season, lead_days):
             f.adjust *= 0.7
 
 
-@njit(cache=True)
+@entry
 def norms(s, t):
     """Each buyer's sum of shares weighted by how attractive the sellers are."""
     for i in range(len(s.firm)):
