@@ -232,7 +232,8 @@ class _Validator:
         self.gx, self.spark, self.changed = gx, spark, changed
         self.context = gx.get_context(mode="ephemeral")
         self.context.variables.progress_bars = ProgressBarsConfig(globally=False)
-        self.source = self.context.data_sources.add_spark("engine")
+        # Kept in memory, a table would stay in the engine for good; nearly all that is asked of it is one query.
+        self.source = self.context.data_sources.add_spark("engine", persist=False)
         self.findings: list[Finding] = []
 
     def suite(self, table: str, expected: list[suites.Expectation]) -> None:
