@@ -182,14 +182,15 @@ def run_job(job: Callable[..., dict[str, Any]]) -> dict[str, Any]:
 def run_undated(job: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Calls a job function that is about no drop.
 
-    A fault is left as XCom `failure`, so that the reason can be read without opening the log. A job that
-    returns `skipped` (a sentence) had nothing to do: its task ends as skipped, and what waits for it with
-    it.
+    A fault is left as XCom `failure`, so that the reason can be read without opening the log, and its class as
+    `failure_kind`. A job that returns `skipped` (a sentence) had nothing to do: its task ends as skipped, and what
+    waits for it with it.
     """
     try:
         result = job()
     except VinelakeError as error:
-        get_current_context()["ti"].xcom_push(key="failure", value=str(error))
+        for key, value in (("failure", str(error)), ("failure_kind", type(error).__name__)):
+            get_current_context()["ti"].xcom_push(key=key, value=value)
         raise
     if result and result.get("skipped"):
         raise AirflowSkipException(str(result["skipped"]))

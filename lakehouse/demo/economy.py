@@ -26,10 +26,10 @@ def world(firms: int | None, years: int | None) -> World:
     return World(**given)
 
 
-def run(console: Console, chosen: World, ask: bool) -> bool:
+def run(console: Console, chosen: World, ask: bool) -> None:
     """Generates the world where it is missing, starts its systems, and takes their today through the chain.
 
-    Whether enterprises were scored. Repeated, it pulls again and finds nothing new.
+    Repeated, it pulls again and finds nothing new.
     """
     phases: steps.Phases = []
     place.enter("economy")
@@ -48,10 +48,10 @@ def run(console: Console, chosen: World, ask: bool) -> bool:
             console.print("  the economy is simulated", highlight=False)
     with steps.phase(phases, "sources"), console.status("loading and starting the source systems"):
         systems = source_world.start_systems(chosen, lambda line: _told(console, line))
-    return _day(console, systems, phases, ask)
+    _day(console, systems, phases, ask)
 
 
-def advance(console: Console, days: int, ask: bool) -> bool:
+def advance(console: Console, days: int, ask: bool) -> None:
     """Lets days pass in the world that runs, and takes its new today through the chain."""
     phases: steps.Phases = []
     place.enter("economy")
@@ -62,10 +62,10 @@ def advance(console: Console, days: int, ask: bool) -> bool:
         steps.services(console)
     with steps.phase(phases, "sources"), console.status("days pass in the simulated economy"):
         systems = source_world.advance(days, lambda line: _told(console, line))
-    return _day(console, systems, phases, ask)
+    _day(console, systems, phases, ask)
 
 
-def _day(console: Console, systems: dict[str, Any], phases: steps.Phases, ask: bool) -> bool:
+def _day(console: Console, systems: dict[str, Any], phases: steps.Phases, ask: bool) -> None:
     """Pulls the systems' today and follows it to the scores.
 
     The first time, applications up to the day before come in by themselves, up to bronze: they hold the consents
@@ -78,7 +78,7 @@ def _day(console: Console, systems: dict[str, Any], phases: steps.Phases, ask: b
             _take_in_applications(console, str(today - timedelta(days=1)))
     with steps.phase(phases, "chain"):
         watch = steps.follow(console, str(today), Route(steps.pulled()), ask)
-    return steps.finish(console, watch, phases, systems["addresses"])
+    steps.finish(console, watch, phases, systems["addresses"])
 
 
 def _knows_applications(today: str) -> bool:

@@ -11,8 +11,8 @@ from lakehouse.demo import place, steps
 from lakehouse.demo.watch import Route
 
 
-def run(console: Console, invoices: Path | None, received: date | None, firms: int, ask: bool) -> bool:
-    """Takes one drop of files through the chain; whether enterprises were scored."""
+def run(console: Console, invoices: Path | None, received: date | None, firms: int, ask: bool) -> None:
+    """Takes one drop of files through the chain."""
     phases: steps.Phases = []
     if invoices:
         drop, generator = place.real_drop(invoices, received, date.today()), None
@@ -35,4 +35,4 @@ def run(console: Console, invoices: Path | None, received: date | None, firms: i
         console.print(f"  [yellow]note[/] {remark}", highlight=False, soft_wrap=True)
     with steps.phase(phases, "chain"):
         watch = steps.follow(console, drop.partition, Route(), ask)
-    return steps.finish(console, watch, phases)
+    steps.finish(console, watch, phases)

@@ -125,16 +125,15 @@ def places(console: Console, more: dict[str, str] | None = None) -> None:
     show.places(console, pages, (settings.author, settings.approver), str(airflow.passwords_file()))
 
 
-def finish(console: Console, watch: Watch, phases: Phases, pages: dict[str, str] | None = None) -> bool:
-    """Prints the summary, remarks, pages and times; whether enterprises are scored."""
+def finish(console: Console, watch: Watch, phases: Phases, pages: dict[str, str] | None = None) -> None:
+    """Prints the summary, remarks, pages and times."""
     with phase(phases, "summary"), console.status("reading what was published"):
         facts = summary.collect(watch.partition)
     show.summary(console, facts)
     for remark in watch.remarks.values():
         console.print(f"[yellow]note[/] {escape(remark)}", highlight=False, soft_wrap=True)
     if watch.refused:
-        refusal = f"[yellow]The promotion gate refused the candidate:[/]\n{escape(watch.refused)}\n"
+        refusal = f"[yellow]There is no new champion.[/]\n{escape(watch.refused)}\n"
         console.print(refusal, highlight=False, soft_wrap=True)
     places(console, pages)
     show.seconds(console, phases)
-    return bool(facts["portfolio"]) or not watch.refused

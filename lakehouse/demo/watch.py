@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lakehouse.errors import ServiceError, VinelakeError
+from lakehouse.errors import ModelError, ServiceError, VinelakeError
 from lakehouse.services.airflow_api import AirflowApi
 
 DROP = ("ingest_file_drop",)
@@ -25,7 +25,8 @@ FOLLOWS = {
     "promote_model": ("decide", ["score_portfolio"]),
 }
 ALERT = "report_freshness"
-REFUSAL = ("promote_model", "check")
+# Where a `ModelError` says that no model can be had of these data, which is an answer and no outage.
+REFUSALS = {("train_risk_models", "freeze"), ("train_risk_models", "train"), ("promote_model", "check")}
 FINISHED = {"success", "failed"}
 # After an answer the question stays open for a moment; asked for longer, it was put anew.
 ANSWER_REST_SECONDS = 10.0
@@ -81,8 +82,8 @@ class Watch:
 
     `changed` is told of every change of a task's state, `tick` at every look which tasks are at work.
     `answer` gets DAG, run and task of a question; without it a person answers in the browser.
-    A candidate that the promotion gate refuses is kept in `refused`: that is an answer, not an outage. A department
-    that could not be pulled, or a feed that is stale, holds nothing up; it is kept in `remarks`.
+    That no model could be made, or the promotion gate refuses it, is kept in `refused`: an answer, not an outage. A
+    department that could not be pulled, or a feed that is stale, holds nothing up; it is kept in `remarks`.
     """
 
     api: AirflowApi
@@ -209,8 +210,8 @@ class Watch:
                 )
             task = failed[0]
             log = self.log_of(task)
-            if (task.dag_id, task.task_id) == REFUSAL:
-                self.refused = self.refused or self.reason(task, log)
+            if self._is_refusal(task):
+                self.refused = self.refused or f"{task.dag_id} ▸ {task.task_id}: {self.reason(task, log)}"
                 continue
             raise VinelakeError(
                 f"{task.dag_id} ▸ {task.task_id} failed: {self.reason(task, log)}",
@@ -218,6 +219,11 @@ class Watch:
                 remedy=f"the runbook is the documentation of {task.dag_id} in Airflow ({self.api.base_url}); "
                 "after mending, run the same command again: it goes on from this task",
             )
+
+    def _is_refusal(self, task: TaskSeen) -> bool:
+        if (task.dag_id, task.task_id) not in REFUSALS:
+            return False
+        return self.api.xcom(task.dag_id, task.run_id, task.task_id, "failure_kind") == ModelError.__name__
 
     def _holds_nothing_up(self, key: str, failed: list[TaskSeen]) -> bool:
         """Whether the chain goes on without what failed; notes it then."""

@@ -23,6 +23,7 @@ class FakeAirflow:
     """Airflow as a script: each look shows the next scene, and the last scene for good."""
 
     base_url = "http://airflow"
+    failure_kind = "ModelError"
 
     def __init__(self, *scenes):
         self.scenes, self.cleared, self.asked, self.triggered = list(scenes), [], [], []
@@ -37,6 +38,8 @@ class FakeAirflow:
         return next(tasks for run, tasks in self.scenes[0] if run["dag_run_id"] == run_id)
 
     def xcom(self, dag_id, run_id, task_id, key):
+        if key == "failure_kind":
+            return self.failure_kind
         return "3 of 30 rules broken\n  where:  report /r.html" if task_id == "gate" else None
 
     def trigger(self, dag_id, partition_key, note):
@@ -135,7 +138,20 @@ def test_a_refused_candidate_is_an_answer_and_not_an_outage(tmp_path):
     refused = run("promote_model", "failed", 14, ("check", "failed", 15), ("approve", "upstream_failed", None))
     seen, go, _ = follow(tmp_path, [*WHOLE[:6], refused])
     go()
-    assert seen.refused
+    assert seen.refused.startswith("promote_model ▸ check: ")
+
+
+def test_that_no_model_can_be_trained_is_an_answer_and_that_training_broke_is_not(tmp_path, monkeypatch):
+    untrained = run("train_risk_models", "failed", 12, ("freeze", "success", 13), ("train", "failed", 14))
+    scores = run("score_portfolio", "success", 12, ("score", "skipped", 13))
+    scenes = [r for r in WHOLE if r[0]["dag_id"] not in ("train_risk_models", "promote_model", "score_portfolio")]
+    seen, go, _ = follow(tmp_path, [*scenes, untrained, scores])
+    go()
+    assert seen.refused.startswith("train_risk_models ▸ train: ")
+    monkeypatch.setattr(FakeAirflow, "failure_kind", "ServiceError")
+    _, go, _ = follow(tmp_path, [*scenes, untrained, scores])
+    with pytest.raises(VinelakeError, match="train_risk_models ▸ train failed"):
+        go()
 
 
 def test_a_question_is_answered_once(tmp_path):
