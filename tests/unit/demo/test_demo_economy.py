@@ -32,7 +32,7 @@ def demo(monkeypatch):
         return SimpleNamespace(partition=partition)
 
     monkeypatch.setattr(steps, "follow", follow)
-    monkeypatch.setattr(steps, "finish", lambda console, watch, phases, pages: bool(pages))
+    monkeypatch.setattr(steps, "finish", lambda console, watch, phases, pages: seen.done.append(("finish", pages)))
     return seen
 
 
@@ -41,7 +41,7 @@ def day(demo):
 
 
 def test_applications_come_first_and_silver_waits_for_the_whole_day(demo):
-    assert day(demo)
+    day(demo)
     assert demo.done[:4] == [
         ("connections",),
         ("pull", economy.APPLICATIONS, "2021-11-29"),
@@ -51,12 +51,13 @@ def test_applications_come_first_and_silver_waits_for_the_whole_day(demo):
     name, partition, begins, goes_on = demo.done[4]
     assert (name, partition, begins) == ("follow", "2021-11-30", ("ingest_government", "ingest_market"))
     assert goes_on[-1] == "promote_model" and "build_silver" in goes_on
+    assert demo.done[5:] == [("finish", TODAY["addresses"])]
 
 
 def test_a_later_day_has_them_already(demo):
     demo.runs = [{"partition_key": "2021-11-29", "state": "success"}]
     day(demo)
-    assert [done[0] for done in demo.done] == ["connections", "follow"]
+    assert [done[0] for done in demo.done] == ["connections", "follow", "finish"]
 
 
 def test_applications_that_did_not_get_through_are_taken_in_again(demo):
