@@ -26,7 +26,9 @@ demo: setup ## the whole job; SOURCE=economy on a simulated economy (FIRMS=n YEA
 		$(if $(AS_OF),--as-of "$(AS_OF)") $(if $(FIRMS),--firms $(FIRMS)) $(if $(YEARS),--years $(YEARS))
 
 test: setup ## run all tests, in two processes: most of those that need the engine, and the rest
-	@$(BIN)/python -m pytest -n 2 --dist loadscope
+	@# What a clean machine has to fetch for some tests is fetched beside the others.
+	@$(BIN)/python -c "from sources.systems.industrial import jars; jars.ensure()" 2>/dev/null & \
+		$(BIN)/python -m pytest -n 2 --dist loadscope
 
 check: setup ## style, import rules and the fast tests (under three minutes)
 	@$(MAKE) --no-print-directory lint

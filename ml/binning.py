@@ -175,7 +175,9 @@ def weight_of_evidence(
     """
     if total_goods <= 0 or total_bads <= 0:
         raise ModelError(
-            "weights of evidence need both goods and bads", where=f"{total_goods} goods, {total_bads} bads"
+            "weights of evidence need both goods and bads",
+            where=f"{total_goods:g} goods, {total_bads:g} bads in one part of the sample",
+            remedy="there are too few of one kind to leave any in every fold: take a larger portfolio, or more years",
         )
     rate = total_bads / (total_goods + total_bads)
     bad_share = (np.asarray(bads) + smoothing * rate) / total_bads
