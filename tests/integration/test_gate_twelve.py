@@ -17,6 +17,7 @@ from expectations.gate import gate
 from lakehouse import engine, tables, waivers
 from lakehouse.cli import main
 from lakehouse.errors import BatchesHeld, ConfigError, GateFailed, LandingError, VinelakeError
+from lakehouse.gate_policy import MINIMUM_HISTORY
 from lakehouse.settings import Settings
 from spark_jobs import bronze, landing, quarantine
 from tests.integration.conftest import generate
@@ -24,7 +25,7 @@ from tests.weekly_drops import FILES, LOAN, PURCHASE, SALE, Weeks, write_bad, wr
 
 pytestmark = pytest.mark.engine
 START = date(2022, 9, 5)
-CLEAN_WEEKS = 12  # fewer, and a volume or a share cannot be told from chance yet
+CLEAN_WEEKS = MINIMUM_HISTORY
 REFUSED_AT_LANDING = ["schema: a column is missing", "schema: a column is renamed"]
 ROUNDS = [
     {SALE: "unit: 10,000 yuan", PURCHASE: "stale: half a year old", LOAN: "duplicated: each row thrice"},
