@@ -82,7 +82,7 @@ class Watch:
 
     `changed` is told of every change of a task's state, `tick` at every look which tasks are at work.
     `answer` gets DAG, run and task of a question; without it a person answers in the browser.
-    That no model could be made, or the promotion gate refuses it, is kept in `refused`: an answer, not an outage. A
+    That no model could be made, or the promotion gate refuses it, is kept in `refusals`: an answer, not an outage. A
     department that could not be pulled, or a feed that is stale, holds nothing up; it is kept in `remarks`.
     """
 
@@ -97,7 +97,7 @@ class Watch:
     route: Route = field(default_factory=Route)
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     tasks: dict[tuple[str, str], TaskSeen] = field(default_factory=dict)
-    refused: str | None = None
+    refusals: dict[str, str] = field(default_factory=dict)
     remarks: dict[tuple[str, str], str] = field(default_factory=dict)
     _asked: dict[str, float] = field(default_factory=dict)
     _closed: set[str] = field(default_factory=set)
@@ -210,8 +210,7 @@ class Watch:
                 )
             task = failed[0]
             log = self.log_of(task)
-            if self._is_refusal(task):
-                self.refused = self.refused or f"{task.dag_id} ▸ {task.task_id}: {self.reason(task, log)}"
+            if self._is_refusal(key, task, log):
                 continue
             raise VinelakeError(
                 f"{task.dag_id} ▸ {task.task_id} failed: {self.reason(task, log)}",
@@ -220,10 +219,18 @@ class Watch:
                 "after mending, run the same command again: it goes on from this task",
             )
 
-    def _is_refusal(self, task: TaskSeen) -> bool:
-        if (task.dag_id, task.task_id) not in REFUSALS:
-            return False
-        return self.api.xcom(task.dag_id, task.run_id, task.task_id, "failure_kind") == ModelError.__name__
+    @property
+    def refused(self) -> str | None:
+        """Why there is no new champion; None where nothing was refused."""
+        return next(iter(self.refusals.values()), None)
+
+    def _is_refusal(self, key: str, task: TaskSeen, log: Path) -> bool:
+        """Whether a failed task tells that no model can be had; notes it then, and asks for each run once."""
+        if key not in self.refusals and (task.dag_id, task.task_id) in REFUSALS:
+            kind = self.api.xcom(task.dag_id, task.run_id, task.task_id, "failure_kind")
+            if kind == ModelError.__name__:
+                self.refusals[key] = f"{task.dag_id} ▸ {task.task_id}: {self.reason(task, log)}"
+        return key in self.refusals
 
     def _holds_nothing_up(self, key: str, failed: list[TaskSeen]) -> bool:
         """Whether the chain goes on without what failed; notes it then."""

@@ -450,9 +450,9 @@ def call(function: Any, *arguments: Any) -> Any:
     Numba works out the types of a state with its records anew at each call, which takes longer than a small world's
     day; here they are always the same.
     """
-    entry = ENTRY.get(function)
-    if entry is not None:
-        return entry(*arguments)
+    known = ENTRY.get(function)
+    if known is not None:
+        return known(*arguments)
     result = function(*arguments)
     if len(function.overloads) == 1:
         ENTRY[function] = next(iter(function.overloads.values())).entry_point
