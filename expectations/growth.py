@@ -15,45 +15,48 @@ from expectations.report import Finding
 from expectations.suites import Expectation
 from lakehouse import engine, ledger, tables
 from lakehouse.waivers import BETWEEN_TABLES
+from spark_jobs import landing
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 QUARANTINE = "quarantine.record"
-ONE_BATCH = re.compile(r"""\W*batch_id(#\d+)? = ['"\\]*([0-9a-f]{16})\W*""")
-BATCHES = "batch_id IN ({})"
+# How Delta's log tells a write of whole batches: as the condition was stated, or as the engine understood it.
+WHOLE_BATCHES = re.compile(r"\W*batch_sequence(?:#\d+L?)? (?:=|IN|INSET) ([\dL, ()]+)\W*")
 
 
 def fed(spark: SparkSession) -> list[str]:
     """The tables to which booked, unpublished batches bring rows."""
-    found = set()
-    for row in ledger.unpublished(spark):
-        if row["rows_accepted"] + row["rows_duplicate"]:
-            found.add(f"bronze.{row['contract']}")
-        if row["rows_quarantined"]:
-            found.add(QUARANTINE)
+    found = {table for row in ledger.unpublished(spark) for table in _feeds(row)}
     return sorted(table for table in found if spark.catalog.tableExists(tables.build_name(table)))
 
 
 def without(spark: SparkSession, changed: Mapping[str, int], held: Collection[str]) -> dict[str, int]:
     """The versions of the changed tables that hold nothing of some batches; tables to which nothing else came go.
 
-    A feed's batches are written one after the other, so its table stands at the version before the first of them.
-    Quarantine, which all feeds write, loses their rows.
+    The builds themselves keep the batches: a gate that is asked again has to find them.
     """
     if not held:
         return dict(changed)
-    waiting = ledger.unpublished(spark)
-    good = [row for row in waiting if row["batch_id"] not in held]
+    waiting = [(row, _feeds(row)) for row in ledger.unpublished(spark)]
     found = {}
     for table, version in changed.items():
-        if table == QUARANTINE and any(row["rows_quarantined"] for row in good):
-            for batch in (row["batch_id"] for row in waiting if row["batch_id"] in held and row["rows_quarantined"]):
-                tables.remove_where(spark, table, f"batch_id = '{batch}'")
-            found[table] = tables.build_version(table)
-        if any(table == f"bronze.{row['contract']}" and row["rows_accepted"] + row["rows_duplicate"] for row in good):
-            found[table] = _version_before(spark, table, version, held)
+        here = {row["batch_id"] for row, fed_tables in waiting if table in fed_tables}
+        if here - set(held):
+            mine = here & set(held)
+            found[table] = tables.version_without(spark, table, version, _slice(mine)) if mine else version
     return found
+
+
+def _feeds(booked: Any) -> set[str]:
+    """The tables to which a batch of the ledger brings rows."""
+    sound = {f"bronze.{booked['contract']}"} if booked["rows_accepted"] + booked["rows_duplicate"] else set()
+    return sound | ({QUARANTINE} if booked["rows_quarantined"] else set())
+
+
+def _slice(batches: Collection[str]) -> str:
+    """The condition that the rows of landed batches meet, given the batches' ids."""
+    return landing.slice_of(batch for batch in landing.landed() if batch.batch_id in batches)
 
 
 def _slices(spark: SparkSession, changed: Mapping[str, int], waiting: Sequence[Any]) -> dict[str, str]:
@@ -63,7 +66,7 @@ def _slices(spark: SparkSession, changed: Mapping[str, int], waiting: Sequence[A
     for table, version in changed.items():
         mine = {r["batch_id"] for r in waiting if table in (QUARANTINE, f"bronze.{r['contract']}")}
         if table in published and _grew_by_batches(spark, table, published[table], version, mine):
-            found[table] = BATCHES.format(", ".join(f"'{batch}'" for batch in sorted(mine)))
+            found[table] = _slice(mine)
     return found
 
 
@@ -123,26 +126,21 @@ def _equals(table: str, what: str, counted: int, booked: int) -> Finding:
     return Finding(BETWEEN_TABLES, rule, counted == booked, None, None, detail, can_be_waived=False)
 
 
-def _version_before(spark: SparkSession, table: str, version: int, held: Collection[str]) -> int:
-    """The last version of a build before the first of the held batches was written in the newest build of it."""
-    history = spark.sql(f"DESCRIBE HISTORY {tables.build_name(table)}").where(f"version <= {version}")
-    for row in history.orderBy("version", ascending=False).collect():
-        written = ONE_BATCH.fullmatch(dict(row["operationParameters"] or {}).get("predicate", ""))
-        if row["operation"] not in ("WRITE", "DELETE") or not written:
-            break
-        if written[2] in held:
-            version = row["version"] - 1
-    return version
-
-
 def _grew_by_batches(spark: SparkSession, table: str, since: int, until: int, batches: set[str]) -> bool:
     """Whether all that happened to a table since a version is that slices of these batches were replaced."""
+    mine = {batch.sequence for batch in landing.landed() if batch.batch_id in batches}
     history = spark.sql(f"DESCRIBE HISTORY {tables.build_name(table)}").where(f"version > {since}")
     for row in history.where(f"version <= {until}").orderBy("version", ascending=False).collect():
         facts = dict(row["operationParameters"] or {})
         if row["operation"] == "RESTORE" and facts.get("version") == str(since):
             return True
-        found = ONE_BATCH.fullmatch(facts.get("predicate", ""))
-        if row["operation"] not in ("WRITE", "DELETE") or not found or found[2] not in batches:
+        written = batches_of(facts.get("predicate", ""))
+        if row["operation"] not in ("WRITE", "DELETE") or not written or not written <= mine:
             return False
     return True
+
+
+def batches_of(predicate: str) -> set[int]:
+    """The places of the batches that an entry of a table's log replaced or removed; none if it did anything else."""
+    found = WHOLE_BATCHES.fullmatch(predicate)
+    return set(map(int, re.findall(r"\d+", found[1]))) if found else set()

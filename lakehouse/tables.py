@@ -274,6 +274,17 @@ def remove_where(spark: SparkSession, table: str, condition: str) -> None:
         spark.sql(f"DELETE FROM {build_name(table)} WHERE {condition}")
 
 
+def version_without(spark: SparkSession, table: str, version: int, condition: str) -> int:
+    """A version of a build that is its newest, `version`, without some rows; the build keeps them.
+
+    A version that is there already, left by an earlier attempt, is not looked for: its number does not matter.
+    """
+    remove_where(spark, table, condition)
+    left = build_version(table)
+    spark.sql(f"RESTORE TABLE {build_name(table)} TO VERSION AS OF {version}")
+    return left
+
+
 def build_version(table: str) -> int:
     """The newest version of a table's build; ConfigError where nothing was built."""
     version = delta_log.version(build_location(table))

@@ -5,14 +5,15 @@ Sound rows go to `bronze.<contract>` with a disposition: `accepted` (new, or a n
 `quarantine.record` with their reasons and raw values. For every batch, rows in = accepted + quarantined +
 duplicates, asserted and stored in `control.batch`.
 
-Sound rows are written in one pass; what became of a batch is then counted in the table. Only files that miss rows there
-are read again, for those that are held.
+Batches of a feed that wait are taken in together: their sound rows are written in one pass, and what became of each is
+then counted in the table. Only files that miss rows there are read again, for those that are held. Where anything is
+wrong with the batches, they are taken apart until it is known which one holds up its feed.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +22,19 @@ from lakehouse.contracts import Contract
 from lakehouse.errors import ContractError, GateFailed, IntegrityError, VinelakeError
 from lakehouse.settings import get_settings
 from spark_jobs import bronze_files, bronze_rows, landing
+from spark_jobs.bronze_files import RecordFile
 from spark_jobs.bronze_rows import Delivery
-from spark_jobs.landing_files import ReceivedFile
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 QUARANTINE = "quarantine.record"
 RANKED_UP_TO = 200_000  # rows: for so few a query of its own takes longer than the sort
+FILES_TOGETHER, BYTES_TOGETHER = 500, 128 << 20  # of batches that are taken in together; a larger one comes alone
 SCHEMA_CHANGED = "schema_changed:"
+HOLDING = (GateFailed, IntegrityError, ContractError)  # what holds up a feed and no other
+FileOfBatch = tuple[str, str]  # a batch's id and the name of a file of it
+Counts = Mapping[FileOfBatch, Mapping[str, int]]
 _QUARANTINE_IS_WRITTEN = threading.Lock()  # all feeds write it
 # By these files are skipped; keys, digests and tokens must not stand in a table's log.
 STATISTICS = ("received_on", "batch_id", "batch_sequence", "known_at")
@@ -96,16 +101,42 @@ def _build_feed(
     spark: SparkSession, batches: Sequence[landing.Batch], contract: Contract, first_day: date
 ) -> tuple[list[ledger.BatchAccount], VinelakeError | None]:
     """The accounts of a feed's batches in order of arrival, up to the first that is held back, and why it is."""
-    accounts = []
-    for batch in batches:
-        try:
-            accounts.append(build_batch(spark, batch, contract, batch.received_on == first_day))
-        except (GateFailed, IntegrityError, ContractError) as error:
-            tables.remove_where(spark, contract.bronze_table, _slice(batch))
-            with _QUARANTINE_IS_WRITTEN:
-                tables.remove_where(spark, QUARANTINE, _slice(batch))
+    accounts: list[ledger.BatchAccount] = []
+    for together in _deliveries(batches, contract, first_day):
+        built, error = _build_delivery(spark, together)
+        accounts += built
+        if error:
             return accounts, error  # those after it are judged by its rows
     return accounts, None
+
+
+def _deliveries(batches: Sequence[landing.Batch], contract: Contract, first_day: date) -> Iterator[Delivery]:
+    """Batches of a feed in runs that are written together."""
+    run: list[landing.Batch] = []
+    for batch in batches:
+        files, size = sum(len(b.files) for b in [*run, batch]), sum(b.bytes for b in [*run, batch])
+        if run and (files > FILES_TOGETHER or size > BYTES_TOGETHER):
+            yield Delivery(tuple(run), contract, first_day)
+            run = []
+        run.append(batch)
+    if run:
+        yield Delivery(tuple(run), contract, first_day)
+
+
+def _build_delivery(spark: SparkSession, delivery: Delivery) -> tuple[list[ledger.BatchAccount], VinelakeError | None]:
+    """The accounts of batches up to the first that is held back, of which and of those after it nothing stays."""
+    try:
+        return build_batches(spark, delivery), None
+    except HOLDING as error:
+        tables.remove_where(spark, delivery.contract.bronze_table, delivery.slice)
+        first, others = delivery.halves()
+        if not first.batches:
+            return [], error
+    accounts, held = _build_delivery(spark, first)
+    if held:
+        return accounts, held
+    more, held = _build_delivery(spark, others)
+    return [*accounts, *more], held
 
 
 def _together(held: Mapping[str, VinelakeError]) -> VinelakeError:
@@ -119,27 +150,21 @@ def _together(held: Mapping[str, VinelakeError]) -> VinelakeError:
     )
 
 
-def build_batch(
-    spark: SparkSession, batch: landing.Batch, contract: Contract, is_first: bool = False
-) -> ledger.BatchAccount:
-    """Writes one batch aside and returns its account; a batch with too many bad rows is an error.
-
-    `is_first`: it is a pulled feed's history, received on the day of its first batch.
-    """
-    files = bronze_files.record_files(batch)
+def build_batches(spark: SparkSession, delivery: Delivery) -> list[ledger.BatchAccount]:
+    """Writes batches of a feed aside and returns their accounts; one with too many bad rows is an error of them all."""
+    batches, contract = delivery.batches, delivery.contract
+    files = bronze_files.record_files(batches)
     if not files:
-        return _account(batch, contract, {}, _Held())
-    delivery = Delivery(batch, contract, is_first)
-    # Sorting a large batch costs more than all else. A source that gives each record once is taken at its word, and
-    # checked in the table afterwards; only if it broke that, the batch is written again.
-    ranked = delivery.repeats_are_expected or sum(f.data_lines for f in files) <= RANKED_UP_TO
+        return [_account(batch, contract, {}, _Held()) for batch in batches]
+    # Sorting many rows costs more than all else. A source that gives each record once is taken at its word, and
+    # checked in the table afterwards; only if it broke that, they are written again.
+    ranked = delivery.repeats_are_expected or sum(f.data_lines for _, f in files) <= RANKED_UP_TO
     _write_sound(spark, delivery, files, ranked)
     if not ranked and _has_copies(spark, delivery):
         _write_sound(spark, delivery, files, ranked=True)
     sound = _count_sound(spark, delivery)
-    short = {f.name for f in files if sound.get(f.name, {"n": 0})["n"] != f.data_lines}
-    held = _hold(spark, delivery, short) if short else _Held()
-    return _account(batch, contract, sound, held)
+    short = [(b, f) for b, f in files if sound.get((b.batch_id, f.name), {"n": 0})["n"] != f.data_lines]
+    return _hold(spark, delivery, short, sound) if short else _accounts(delivery, sound, {})
 
 
 def bronze_columns(contract: Contract) -> list[str]:
@@ -147,36 +172,32 @@ def bronze_columns(contract: Contract) -> list[str]:
     return bronze_rows.columns(contract)
 
 
-def _slice(batch: landing.Batch) -> str:
-    return f"batch_id = '{batch.batch_id}'"
-
-
-def _write_sound(spark: SparkSession, delivery: Delivery, files: Collection[ReceivedFile], ranked: bool) -> None:
+def _write_sound(spark: SparkSession, delivery: Delivery, files: Collection[RecordFile], ranked: bool) -> None:
     sound = bronze_rows.sound(spark, delivery, files, ranked)
-    number = bronze_files.pieces(files)
+    number = bronze_files.pieces([file for _, file in files])
     if number:
         sound = sound.coalesce(number)
-    tables.replace_where(sound, delivery.contract.bronze_table, _slice(delivery.batch), STATISTICS)
+    tables.replace_where(sound, delivery.contract.bronze_table, delivery.slice, STATISTICS)
 
 
 def _written(spark: SparkSession, delivery: Delivery) -> DataFrame:
-    return spark.table(tables.build_name(delivery.contract.bronze_table)).where(_slice(delivery.batch))
+    return spark.table(tables.build_name(delivery.contract.bronze_table)).where(delivery.slice)
 
 
 def _has_copies(spark: SparkSession, delivery: Delivery) -> bool:
-    """Whether any content stands twice in the batch as written."""
-    contents = _written(spark, delivery).groupBy("record_hash").count()
+    """Whether any content stands twice in a batch as written."""
+    contents = _written(spark, delivery).groupBy("batch_id", "record_hash").count()
     return not contents.where("count > 1").limit(1).isEmpty()
 
 
-def _count_sound(spark: SparkSession, delivery: Delivery) -> dict[str, Mapping[str, int]]:
+def _count_sound(spark: SparkSession, delivery: Delivery) -> Counts:
     """Per file: its rows in the table (`n`), those that are duplicates, and the contract's counts."""
     from pyspark.sql import functions
 
     counted = [f"count_if({c.condition}) AS `count_{c.name}`" for c in delivery.contract.counts]
     measures = ["count(*) AS n", "count_if(disposition = 'duplicate') AS n_duplicate", *counted]
-    rows = _written(spark, delivery).groupBy("source_file").agg(*map(functions.expr, measures)).collect()
-    return {row["source_file"]: row.asDict() for row in rows}
+    rows = _written(spark, delivery).groupBy("batch_id", "source_file").agg(*map(functions.expr, measures)).collect()
+    return {(row["batch_id"], row["source_file"]): row.asDict() for row in rows}
 
 
 class _Held:
@@ -186,25 +207,50 @@ class _Held:
         self.rows, self.changed, self.reasons, self.profile = rows, changed, dict(reasons), dict(profile)
 
 
-def _hold(spark: SparkSession, delivery: Delivery, names: Collection[str]) -> _Held:
-    """Reads files again for the rows that are not sound, and writes those into quarantine."""
-    batch, contract = delivery.batch, delivery.contract
-    broken = bronze_rows.broken(spark, delivery, bronze_files.record_files(batch, names)).persist()
+def _hold(
+    spark: SparkSession, delivery: Delivery, files: Collection[RecordFile], sound: Counts
+) -> list[ledger.BatchAccount]:
+    """The accounts of batches; files are read again for the rows that are not sound, which go to quarantine."""
+    broken = bronze_rows.broken(spark, delivery, files).persist()
     try:
-        counted = [f"count_if({c.condition}) AS `count_{c.name}`" for c in contract.counts]
-        changed = f"count_if(exists(reasons, r -> r LIKE '{SCHEMA_CHANGED}%')) AS changed"
-        total = broken.selectExpr("count(*) AS n", changed, *counted).collect()[0].asDict()
-        reasons = broken.selectExpr("explode(reasons) AS reason").groupBy("reason").count().collect()
-        held = _Held(total["n"], total["changed"], {row[0]: row[1] for row in reasons}, total)
-        _check_quarantined_ratio(batch, contract, held)
-        if held.rows:
-            rows = broken.selectExpr(*bronze_rows.quarantine_columns(delivery))
+        held = _count_broken(broken, delivery.contract)
+        for batch in delivery.batches:
+            _check_quarantined_ratio(batch, delivery.contract, held.get(batch.batch_id, _Held()))
+        accounts = _accounts(delivery, sound, held)
+        if held:
+            rows = broken.selectExpr(*bronze_rows.quarantine_columns(delivery.contract))
             statistics = ("contract", "received_on", "batch_id", "batch_sequence")
+            slice_held = landing.slice_of(b for b in delivery.batches if b.batch_id in held)
             with _QUARANTINE_IS_WRITTEN:
-                tables.replace_where(rows, QUARANTINE, _slice(batch), statistics)
-        return held
+                tables.replace_where(rows, QUARANTINE, slice_held, statistics)
+        return accounts
     finally:
         broken.unpersist()
+
+
+def _count_broken(broken: DataFrame, contract: Contract) -> dict[str, _Held]:
+    """What is held of each batch of which anything is."""
+    from pyspark.sql import functions
+
+    counted = [f"count_if({c.condition}) AS `count_{c.name}`" for c in contract.counts]
+    changed = f"count_if(exists(reasons, r -> r LIKE '{SCHEMA_CHANGED}%')) AS changed"
+    measures = map(functions.expr, ["count(*) AS n", changed, *counted])
+    totals = broken.groupBy("batch_id").agg(*measures).collect()
+    reasons: dict[str, dict[str, int]] = {}
+    found = broken.selectExpr("batch_id", "explode(reasons) AS reason").groupBy("batch_id", "reason").count()
+    for row in found.collect():
+        reasons.setdefault(row["batch_id"], {})[row["reason"]] = row["count"]
+    return {t["batch_id"]: _Held(t["n"], t["changed"], reasons.get(t["batch_id"], {}), t.asDict()) for t in totals}
+
+
+def _accounts(delivery: Delivery, sound: Counts, held: Mapping[str, _Held]) -> list[ledger.BatchAccount]:
+    by_batch: dict[str, dict[str, Mapping[str, int]]] = {batch.batch_id: {} for batch in delivery.batches}
+    for (batch_id, name), counts in sound.items():
+        by_batch[batch_id][name] = counts
+    return [
+        _account(batch, delivery.contract, by_batch[batch.batch_id], held.get(batch.batch_id, _Held()))
+        for batch in delivery.batches
+    ]
 
 
 def _account(

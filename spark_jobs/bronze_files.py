@@ -1,4 +1,4 @@
-"""Reads the files of a landed batch as they came: one raw row a record, with its place, whatever the format.
+"""Reads the files of landed batches as they came: one raw row a record, with its place, whatever the format.
 
 CSV (also compressed), JSON lines, JSON documents with a list of records, and Parquet. Cells stay as sent; what they
 mean is decided by the row rules. Files of evidence (`binary`) hold no records and are passed over.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,9 +28,12 @@ FILE_BYTES = 64 << 20  # of received bytes that are worth a file of the table
 EVIDENCE = "binary"
 # Spark writes the name as in an address, with %20 for a space; `+` stands for itself.
 SOURCE_FILE = "url_decode(replace(_metadata.file_name, '+', '%2B')) AS source_file"
+# A batch's files lie in a folder that bears its name.
+BATCH_ID = "element_at(split(_metadata.file_path, '/'), -2) AS batch_id"
+FILE = (SOURCE_FILE, BATCH_ID)
 # A quote within quotes is doubled (RFC 4180); a backslash is a letter.
 CSV = {"escape": '"', "columnNameOfCorruptRecord": CORRUPT}
-PLACED = ("source_file", "row_number")
+PLACED = ("source_file", "batch_id", "row_number")
 # One partition per file makes the running id within a partition the record's number in its file.
 LINE_NUMBER = f"monotonically_increasing_id() % {1 << 33}L AS row_number"  # the header's is 0
 ROW_NUMBER = f"monotonically_increasing_id() % {1 << 33}L + 1 AS row_number"
@@ -38,11 +41,11 @@ ROW_NUMBER = f"monotonically_increasing_id() % {1 << 33}L + 1 AS row_number"
 
 @dataclass(frozen=True)
 class Received:
-    """Files of a batch that are read alike.
+    """Files of batches that are read alike.
 
     `frame` has a column `raw_<name>` for each of the contract's, CORRUPT, FIELDS where the file holds more than those,
-    `source_file` and `row_number` (from 1). `contract` is the contract in the files' schema version; `held_for` are
-    reasons to hold every row; `malformed` is the reason of a record that cannot be read.
+    `source_file`, `batch_id` and `row_number` (from 1 in each file). `contract` is the contract in the files' schema
+    version; `held_for` are reasons to hold every row; `malformed` is the reason of a record that cannot be read.
     """
 
     frame: DataFrame
@@ -52,16 +55,18 @@ class Received:
     held_for: tuple[str, ...]
 
 
-def record_files(batch: Batch, only: Collection[str] | None = None) -> list[ReceivedFile]:
-    """The files of a batch that hold records; of those names, where some are given."""
-    files = [f for f in batch.files if f.format != EVIDENCE and f.data_lines]
-    return files if only is None else [f for f in files if f.name in only]
+RecordFile = tuple[Batch, ReceivedFile]
 
 
-def read(spark: SparkSession, batch: Batch, contract: Contract, files: Iterable[ReceivedFile]) -> list[Received]:
-    """Files of a batch in groups that are read alike."""
+def record_files(batches: Iterable[Batch]) -> list[RecordFile]:
+    """The files of batches that hold records, each with its batch."""
+    return [(batch, f) for batch in batches for f in batch.files if f.format != EVIDENCE and f.data_lines]
+
+
+def read(spark: SparkSession, contract: Contract, files: Iterable[RecordFile]) -> list[Received]:
+    """Files of a contract's batches in groups that are read alike."""
     groups: dict[tuple, list[Path]] = {}
-    for file in files:
+    for batch, file in files:
         path = batch.folder / file.name
         groups.setdefault((file.format, _shape(path, file), *_version(contract, file)), []).append(path)
     # Text has to be read in one piece for its row numbers; other formats number their records themselves.
@@ -77,7 +82,7 @@ def read(spark: SparkSession, batch: Batch, contract: Contract, files: Iterable[
     return found
 
 
-def pieces(files: Collection[ReceivedFile]) -> int | None:
+def pieces(files: Sequence[ReceivedFile]) -> int | None:
     """Into how many pieces the rows should be written; None where there are not too many already."""
     wanted = max(2, -(-sum(f.bytes for f in files) // FILE_BYTES))
     return wanted if len(files) > max(8, wanted) else None
@@ -121,12 +126,12 @@ def _read_csv(spark: SparkSession, contract: Contract, paths: list[str], header:
 def _parse_lines(spark: SparkSession, contract: Contract, paths: list[str], held: list[str]) -> DataFrame:
     frame = spark.read.schema(_line_schema(held)).options(**CSV, header="true", enforceSchema="true")
     cells = [f"`{name}`" for name in [*held, CORRUPT]]
-    return frame.option("encoding", contract.encoding).csv(paths).selectExpr(*cells, SOURCE_FILE, ROW_NUMBER)
+    return frame.option("encoding", contract.encoding).csv(paths).selectExpr(*cells, *FILE, ROW_NUMBER)
 
 
 def _split_lines(spark: SparkSession, _contract: Contract, paths: list[str], held: list[str]) -> DataFrame:
     """Lines without a quote are cut at their commas, in a third of the time that the parser takes."""
-    lines = spark.read.text(paths).where("trim(value) <> ''").selectExpr("value", SOURCE_FILE, LINE_NUMBER)
+    lines = spark.read.text(paths).where("trim(value) <> ''").selectExpr("value", *FILE, LINE_NUMBER)
     options = ", ".join(quoted(text) for option in CSV.items() for text in option)
     parsed = f"from_csv(value, {quoted(_line_schema(held))}, map({options}))"
     shaped = lines.where("row_number > 0").selectExpr(
@@ -154,16 +159,17 @@ def _fields(contract: Contract, header: Iterable[str], held: Iterable[str]) -> l
 def _read_json(spark: SparkSession, contract: Contract, paths: list[str], _shape: None) -> DataFrame:
     where = str(contract.feed.options.get("records", "")) if contract.feed else ""
     listed = f"try_variant_get(try_parse_json(value), {_inside(where)}, 'array<variant>')"
-    documents = spark.read.text(paths, wholetext=True).selectExpr("value", SOURCE_FILE)
-    found = documents.selectExpr("source_file", f"posexplode({listed}) AS (place, record)")
+    documents = spark.read.text(paths, wholetext=True).selectExpr("value", *FILE)
+    found = documents.selectExpr("source_file", "batch_id", f"posexplode({listed}) AS (place, record)")
     return _records(
-        found.selectExpr("record", "to_json(record) AS value", "source_file", "place + 1L AS row_number"), contract
+        found.selectExpr("record", "to_json(record) AS value", "source_file", "batch_id", "place + 1L AS row_number"),
+        contract,
     )
 
 
 def _read_jsonl(spark: SparkSession, contract: Contract, paths: list[str], _shape: None) -> DataFrame:
     lines = spark.read.text(paths).where("trim(value) <> ''")
-    return _records(lines.selectExpr("try_parse_json(value) AS record", "value", SOURCE_FILE, ROW_NUMBER), contract)
+    return _records(lines.selectExpr("try_parse_json(value) AS record", "value", *FILE, ROW_NUMBER), contract)
 
 
 def _records(found: DataFrame, contract: Contract) -> DataFrame:
@@ -216,7 +222,7 @@ def _read_parquet(spark: SparkSession, contract: Contract, paths: list[str], sha
         *cells,
         f"cast(null AS string) AS `{CORRUPT}`",
         *_fields(contract, held, [_as_text(*field) for field in shape]),
-        SOURCE_FILE,
+        *FILE,
         "_metadata.row_index + 1 AS row_number",
     )
 

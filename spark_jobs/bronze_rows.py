@@ -1,14 +1,14 @@
-"""What a batch's records become: sound rows with keys, times and disposition, or rows held with their reasons.
+"""What the records of batches become: sound rows with keys, times and disposition, or rows held with their reasons.
 
-DataFrames out, nothing written. All that is decided follows from the batch's manifest and the batches before it, never
-from a clock, so that a repeat gives the same rows.
+DataFrames out, nothing written. All that is decided of a row follows from its batch's manifest and the batches before
+it, never from a clock or from which batches are taken in together, so that a repeat gives the same rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,8 @@ from lakehouse.settings import get_settings
 from lakehouse.time import business_midnight
 from lakehouse.vault import erasing
 from spark_jobs import bronze_files, row_rules
-from spark_jobs.landing import Batch
-from spark_jobs.landing_files import ReceivedFile
+from spark_jobs.bronze_files import RecordFile
+from spark_jobs.landing import SEQUENCE, Batch, slice_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -29,15 +29,34 @@ PLACE = "source_file, row_number"
 VERSION, GUARD = "__schema_version", "__guard"
 PUBLISHED_AT = "published_at"
 WINDOW_OPTION = "duplicateWindowDays"
+EARLIER = "RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"  # rows of earlier batches
+
+
+# What a row's batch says of all its rows: beside `batch_id`.
+RECEIVED_ON, RECEIVED_AT, IS_HISTORY = "received_on", "__received_at", "__is_history"
+FACTS = f"batch_id string, {SEQUENCE} bigint, {RECEIVED_ON} date, {RECEIVED_AT} timestamp, {IS_HISTORY} boolean"
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """A batch with its contract; `is_first` where it is the history of a pulled feed."""
+    """Batches of one contract that are taken in together, in order of arrival.
 
-    batch: Batch
+    What was received on `first_day` is the history of a pulled feed.
+    """
+
+    batches: tuple[Batch, ...]
     contract: Contract
-    is_first: bool = False
+    first_day: date | None = None
+
+    @property
+    def slice(self) -> str:
+        """The condition that the batches' rows meet, in bronze and in quarantine."""
+        return slice_of(self.batches)
+
+    def halves(self) -> tuple[Delivery, Delivery]:
+        """The first half of the batches and the others; the first is empty for a single batch."""
+        middle = len(self.batches) // 2
+        return replace(self, batches=self.batches[:middle]), replace(self, batches=self.batches[middle:])
 
     @property
     def window_days(self) -> int:
@@ -86,45 +105,45 @@ def columns(contract: Contract) -> list[str]:
     ]
 
 
-def sound(spark: SparkSession, delivery: Delivery, files: Collection[ReceivedFile], ranked: bool) -> DataFrame:
-    """The rows of a batch that break no rule, as they stand in bronze.
+def sound(spark: SparkSession, delivery: Delivery, files: Collection[RecordFile], ranked: bool) -> DataFrame:
+    """The rows of batches that break no rule, as they stand in bronze.
 
     Without `ranked` no row is looked up: all are taken for new.
     """
-    batch, contract = delivery.batch, delivery.contract
-    content = [c.name for c in contract.columns]
+    contract = delivery.contract
     keyed = _judged(spark, delivery, files, "is_sound").selectExpr(
-        *content,
+        *(f"`{c.name}`" for c in contract.columns),
         *([row_rules.EXTRA] if delivery.keeps_extra else []),
         *(f"{sql} AS {name}" for name, sql in digests(contract).items()),
-        f"date'{batch.received_on}' AS received_on",
-        f"'{batch.batch_id}' AS batch_id",
-        f"{batch.sequence}L AS batch_sequence",
+        "batch_id",
+        SEQUENCE,
+        RECEIVED_ON,
+        RECEIVED_AT,
+        IS_HISTORY,
         "source_file",
         "cast(row_number AS bigint) AS row_number",
     )
     keyed = _ranked(spark, delivery, keyed) if ranked else keyed.selectExpr("*", "'accepted' AS disposition")
     placed = _with_first_delivery(spark, delivery, keyed)
-    return placed.selectExpr("*", *_known_at(delivery)).select(*columns(contract))
+    return placed.selectExpr("*", *_known_at(contract)).select(*columns(contract))
 
 
-def broken(spark: SparkSession, delivery: Delivery, files: Collection[ReceivedFile]) -> DataFrame:
+def broken(spark: SparkSession, delivery: Delivery, files: Collection[RecordFile]) -> DataFrame:
     """The rows of some files that break a rule: typed as far as they go, reasons, raw values and schema version."""
     return _judged(spark, delivery, files, "NOT is_sound")
 
 
-def quarantine_columns(delivery: Delivery) -> list[str]:
+def quarantine_columns(contract: Contract) -> list[str]:
     """The columns of the quarantine, as expressions over `broken`."""
-    batch, contract = delivery.batch, delivery.contract
     return [
         f"'{contract.id}' AS contract",
         f"'{contract.version}' AS contract_version",
         "reasons",
         "raw",
         "raw_line",
-        f"date'{batch.received_on}' AS received_on",
-        f"'{batch.batch_id}' AS batch_id",
-        f"{batch.sequence}L AS batch_sequence",
+        RECEIVED_ON,
+        "batch_id",
+        SEQUENCE,
         "source_file",
         "cast(row_number AS bigint) AS row_number",
         f"{VERSION} AS schema_version",
@@ -136,14 +155,13 @@ def digests(contract: Contract) -> dict[str, str]:
     return {"record_key": _key(contract), "record_hash": _content_hash(contract)}
 
 
-def _judged(spark: SparkSession, delivery: Delivery, files: Collection[ReceivedFile], condition: str) -> DataFrame:
+def _judged(spark: SparkSession, delivery: Delivery, files: Collection[RecordFile], condition: str) -> DataFrame:
     frames = []
     erased = erasing.erased_subjects(get_settings().vault_dir) if delivery.contract.personal_columns else {}
-    for group in bronze_files.read(spark, delivery.batch, delivery.contract, files):
+    for group in bronze_files.read(spark, delivery.contract, files):
         ruled = row_rules.apply(
-            group.frame,
+            _with_facts(spark, delivery, group.frame),
             group.contract,
-            delivery.batch.received_on,
             group.malformed,
             group.held_for,
             delivery.keeps_extra,
@@ -156,6 +174,27 @@ def _judged(spark: SparkSession, delivery: Delivery, files: Collection[ReceivedF
         )
         frames.append(placed.where(f"{condition} AND {GUARD} >= 0").drop(GUARD))
     return reduce(lambda left, right: left.unionByName(right), frames)
+
+
+def _with_facts(spark: SparkSession, delivery: Delivery, frame: DataFrame) -> DataFrame:
+    """Adds what each row's batch says of it; of a single batch as constants, of which the engine makes more."""
+    from pyspark.sql import functions
+
+    facts = [
+        (b.batch_id, b.sequence, b.received_on, business_midnight(b.received_on), b.received_on == delivery.first_day)
+        for b in delivery.batches
+    ]
+    if len(facts) > 1:
+        return frame.join(functions.broadcast(spark.createDataFrame(facts, FACTS)), "batch_id")
+    batch_id, sequence, received_on, received_at, is_history = facts[0]
+    return frame.drop("batch_id").selectExpr(
+        "*",
+        f"'{batch_id}' AS batch_id",
+        f"{sequence}L AS {SEQUENCE}",
+        f"date'{received_on}' AS {RECEIVED_ON}",
+        f"timestamp'{received_at.isoformat()}' AS {RECEIVED_AT}",
+        f"{str(is_history).lower()} AS {IS_HISTORY}",
+    )
 
 
 def _digest(names: Iterable[str]) -> str:
@@ -191,21 +230,29 @@ def _hash64(cells: Iterable[str]) -> str:
 
 def _ranked(spark: SparkSession, delivery: Delivery, keyed: DataFrame) -> DataFrame:
     """Adds `disposition`: the first of equal rows is accepted, unless its record was last delivered like that."""
-    copies = f"row_number() OVER (PARTITION BY record_key, record_hash ORDER BY {PLACE}) AS copy"
-    ranked = keyed.selectExpr("*", copies)
+    copy = f"row_number() OVER (PARTITION BY record_key, record_hash, {SEQUENCE} ORDER BY {PLACE}) AS copy"
     seen = _before(spark, delivery) if delivery.repeats_are_expected else None
-    if seen is None:
-        ranked = ranked.selectExpr("*", "false AS was_delivered")
+    if not delivery.repeats_are_expected or (seen is None and len(delivery.batches) == 1):
+        ranked = keyed.selectExpr("*", copy, "false AS was_delivered")
     else:
+        every = keyed.selectExpr("*", "true AS is_new")
+        if seen is not None:
+            if delivery.contract.feed is not None:
+                since = min(b.received_on for b in delivery.batches) - timedelta(days=delivery.window_days)
+                seen = seen.where(f"{RECEIVED_ON} >= date'{since}'")
+            known = seen.selectExpr("record_key", "record_hash", SEQUENCE, RECEIVED_ON, "false AS is_new")
+            every = every.unionByName(known, allowMissingColumns=True)
+        last = f"max(struct({SEQUENCE}, {RECEIVED_ON})) OVER (PARTITION BY {{}} ORDER BY {SEQUENCE} {EARLIER}) AS {{}}"
+        looked_up = every.selectExpr(
+            "*",
+            copy,
+            last.format("record_key", "last_delivery"),
+            last.format("record_key, record_hash", "last_like_that"),
+        ).where("is_new")
+        was_delivered = "last_like_that = last_delivery"
         if delivery.contract.feed is not None:
-            since = delivery.batch.received_on - timedelta(days=delivery.window_days)
-            seen = seen.where(f"received_on >= date'{since}'")
-        last = "max(batch_sequence) OVER (PARTITION BY record_key) AS last_seen"
-        latest = seen.selectExpr("record_key", "record_hash", "batch_sequence", last)
-        delivered = latest.where("batch_sequence = last_seen").select("record_key", "record_hash").distinct()
-        ranked = ranked.join(
-            delivered.selectExpr("*", "true AS delivered"), ["record_key", "record_hash"], "left"
-        ).selectExpr("*", "delivered IS NOT NULL AS was_delivered")
+            was_delivered += f" AND last_delivery.{RECEIVED_ON} >= date_sub({RECEIVED_ON}, {delivery.window_days})"
+        ranked = looked_up.selectExpr("*", f"coalesce({was_delivered}, false) AS was_delivered")
     return ranked.selectExpr(
         "*", "CASE WHEN copy > 1 OR was_delivered THEN 'duplicate' ELSE 'accepted' END AS disposition"
     )
@@ -215,27 +262,29 @@ def _with_first_delivery(spark: SparkSession, delivery: Delivery, keyed: DataFra
     """Adds `is_first_delivery`: of the feed where it is pulled, of the row's subject where it comes in drops."""
     contract = delivery.contract
     if contract.feed is not None or contract.known_at.history == "received":
-        return keyed.selectExpr("*", f"{str(delivery.is_first).lower()} AS is_first_delivery")
+        return keyed.selectExpr("*", f"{IS_HISTORY} AS is_first_delivery")
+    is_first = "true"
+    if len(delivery.batches) > 1:
+        is_first = f"{SEQUENCE} = min({SEQUENCE}) OVER (PARTITION BY `{contract.subject}`)"
     seen = _before(spark, delivery)
     if seen is None:
-        return keyed.selectExpr("*", "true AS is_first_delivery")
+        return keyed.selectExpr("*", f"{is_first} AS is_first_delivery")
     subjects = seen.select(contract.subject).distinct().selectExpr("*", "true AS subject_seen")
     joined = keyed.join(subjects, contract.subject, "left")
-    return joined.selectExpr("*", "subject_seen IS NULL AS is_first_delivery")
+    return joined.selectExpr("*", f"subject_seen IS NULL AND {is_first} AS is_first_delivery")
 
 
 def _before(spark: SparkSession, delivery: Delivery) -> DataFrame | None:
-    """Rows of the contract's batches before this one: published, or built just now; None where there is no table."""
+    """Rows of the contract's batches before these: published, or built just now; None where there is no table."""
     name = tables.build_name(delivery.contract.bronze_table)
     if not spark.catalog.tableExists(name):
         return None
-    return spark.table(name).where(f"batch_sequence < {delivery.batch.sequence}")
+    return spark.table(name).where(f"{SEQUENCE} < {delivery.batches[0].sequence}")
 
 
-def _known_at(delivery: Delivery) -> list[str]:
+def _known_at(contract: Contract) -> list[str]:
     """`known_at`: when a row was received, and never before its source published it; history by the contract's rule."""
-    contract, rule = delivery.contract, delivery.contract.known_at
-    received = f"timestamp'{business_midnight(delivery.batch.received_on).isoformat()}'"
+    rule, received = contract.known_at, RECEIVED_AT
     published = rule.event_column if rule.history == "published" else None
     if published is None and any(c.name == PUBLISHED_AT and c.spark_type == "timestamp" for c in contract.columns):
         published = PUBLISHED_AT

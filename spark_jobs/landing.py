@@ -31,6 +31,7 @@ from spark_jobs.landing_files import ReceivedFile, inspect
 
 GENESIS = "0" * 64
 ATTEMPTS = 50
+SEQUENCE = "batch_sequence"  # the column that holds a row's batch by its place in the chain
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,14 @@ def land(partition: str, folder: Path | None = None) -> dict[str, Any]:
 def landed() -> list[Batch]:
     """Every landed batch, in order of arrival."""
     return sorted(_manifests(), key=lambda b: b.sequence)
+
+
+def slice_of(batches: Iterable[Batch]) -> str:
+    """The condition that the rows of some batches meet in bronze and in quarantine.
+
+    By numbers of the column's own type: with others, Delta would not pass over files by their least and greatest.
+    """
+    return f"{SEQUENCE} IN ({', '.join(f'{batch.sequence}L' for batch in batches)})"
 
 
 def last_batch(contract_id: str) -> Batch | None:

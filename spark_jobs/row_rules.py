@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -32,7 +31,6 @@ GROUPED = "^[+-]?[0-9]{{1,3}}({0}[0-9]{{3}})+([.][0-9]+)?$"
 def apply(
     raw: DataFrame,
     contract: Contract,
-    received_on: date,
     malformed: str = "malformed_line",
     held_for: Sequence[str] = (),
     keep_extra: bool = False,
@@ -41,10 +39,10 @@ def apply(
     """The contract's typed columns, `is_sound`, `reasons` (array of codes, empty when the row is sound) and, only where
     there are reasons, the raw values by source name (`raw`) and the record that could not be read (`raw_line`).
 
-    `raw` has a column `raw_<name>` for each column of the contract, CORRUPT, `source_file`, `row_number` and, unless
-    the contract's columns are all there is, FIELDS. `held_for` are reasons that every row gets. `keep_extra` adds
-    `extra`: the fields that the contract does not know. `erased`: the vault's erased subjects; of their values stands
-    the mark of the erasure.
+    `raw` has a column `raw_<name>` for each column of the contract, CORRUPT, the date `received_on` and, unless the
+    contract's columns are all there is, FIELDS; whatever does not begin with RAW is kept as it is. `held_for` are
+    reasons that every row gets. `keep_extra` adds `extra`: the fields that the contract does not know. `erased`: the
+    vault's erased subjects; of their values stands the mark of the erasure.
     """
     kinds = dict(raw.dtypes)
     # Text is trimmed once, in a projection of its own: what reads it reads it many times.
@@ -54,7 +52,7 @@ def apply(
     typed = raw.selectExpr("*", *texts).selectExpr(
         "*", *(f"{_clear_or_typed(contract, c, kinds)} AS `{c.name}`" for c in contract.columns)
     )
-    faults = _faults(contract, received_on, kinds)
+    faults = _faults(contract, kinds)
     verdict = [f"{_is_sound(faults, held_for)} AS is_sound", f"{_reasons(faults, malformed, held_for)} AS reasons"]
     judged = typed.selectExpr("*", *verdict)
     fields = FIELDS if FIELDS in kinds else f"map({_named_cells(contract)})"
@@ -64,8 +62,7 @@ def apply(
     return judged.selectExpr(
         *(f"`{c.name}`" for c in contract.columns),
         *([f"{_extra(contract, fields)} AS {EXTRA}"] if keep_extra else []),
-        "source_file",
-        "row_number",
+        *(name for name in raw.columns if not name.startswith(RAW)),
         "is_sound",
         "reasons",
         f"CASE WHEN size(reasons) > 0 THEN {_without_clear(contract, fields)} END AS raw",
@@ -78,11 +75,11 @@ def quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _faults(contract: Contract, received_on: date, kinds: Mapping[str, str]) -> list[tuple[str, str]]:
+def _faults(contract: Contract, kinds: Mapping[str, str]) -> list[tuple[str, str]]:
     """(condition, reason code) of everything that a row of the contract can have wrong."""
     found = []
     for column in contract.columns:
-        found += _column_faults(column, received_on, kinds[RAW + column.name])
+        found += _column_faults(column, kinds[RAW + column.name])
     return found + [(f"NOT ({rule.condition})", rule.name) for rule in contract.row_rules]
 
 
@@ -252,18 +249,18 @@ def _is_plain(text: str, decimals: int) -> str:
     return f"{no_power} AND ({short} OR {text} RLIKE '[.][0-9]{{0,{decimals}}}0*$')"
 
 
-def _column_faults(column: Column, received_on: date, kind: str) -> list[tuple[str, str]]:
+def _column_faults(column: Column, kind: str) -> list[tuple[str, str]]:
     name, absent = f"`{column.name}`", _absent(column, kind)
     wrong = "clear_personal" if column.is_personal else "unknown_code" if column.codes else "bad_type"
     found = [(f"NOT {absent} AND {name} IS NULL", wrong)]
     if column.required:
         found.append((absent, "missing"))
     if not column.is_personal:  # such a column's rules are the clear value's, which nobody sees here
-        found += _value_faults(column, name, received_on)
+        found += _value_faults(column, name)
     return [(condition, f"{code}:{column.name}") for condition, code in found]
 
 
-def _value_faults(column: Column, name: str, received_on: date) -> list[tuple[str, str]]:
+def _value_faults(column: Column, name: str) -> list[tuple[str, str]]:
     found = []
     if column.pattern:
         # (?d): the end mark `$` must not overlook a trailing separator such as U+0085 or U+2028.
@@ -273,7 +270,7 @@ def _value_faults(column: Column, name: str, received_on: date) -> list[tuple[st
             found.append((f"{name} {sign} {_bound(column, bound)}", code))
     if column.not_after_received:
         day = f"cast({name} AS date)" if column.spark_type == "timestamp" else name
-        found.append((f"{day} > date'{received_on}'", "after_received"))
+        found.append((f"{day} > received_on", "after_received"))
     return found
 
 

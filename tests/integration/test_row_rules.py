@@ -78,9 +78,9 @@ CASES: list[tuple[tuple[str | None, ...], set[str]]] = [
 def judge(spark, contract: Contract, rows: list[tuple[str | None, ...]]) -> list:
     """Rows in the contract's column order through the rules, in their order; reasons as sets."""
     names = [f"{row_rules.RAW}{c.name} string" for c in contract.columns]
-    schema = ", ".join([*names, f"{row_rules.CORRUPT} string", "source_file string", "row_number bigint"])
-    raw = spark.createDataFrame([(*row, None, "f.csv", i) for i, row in enumerate(rows)], schema)
-    typed = row_rules.apply(raw, contract, RECEIVED)
+    schema = ", ".join([*names, f"{row_rules.CORRUPT} string", "row_number bigint", "received_on date"])
+    raw = spark.createDataFrame([(*row, None, i, RECEIVED) for i, row in enumerate(rows)], schema)
+    typed = row_rules.apply(raw, contract)
     # Dates before year 1 cannot be read by Python, and such rows are quarantined with their text only.
     shown = [f"cast(`{c.name}` AS string) AS `{c.name}`" for c in contract.columns]
     return typed.selectExpr(*shown, "row_number", "reasons", "raw").orderBy("row_number").collect()

@@ -193,7 +193,7 @@ def test_the_erased_are_nowhere_and_all_else_is_what_it_was(people: Contract) ->
     assert erasure.erase("person", [number], REQUEST, samples.strip, samples.models) is None
     batch = landing.landed()[0]
     with engine.session() as spark:
-        delivery = bronze_rows.Delivery(batch, people, True)
-        again = bronze_rows.sound(spark, delivery, bronze_files.record_files(batch), False)
+        delivery = bronze_rows.Delivery((batch,), people, batch.received_on)
+        again = bronze_rows.sound(spark, delivery, bronze_files.record_files([batch]), False)
         assert again.where(f"person_number = '{marks[0]}'").count() == 3
         assert again.where(f"firm_phone = '{marks[1]}'").count() == 1

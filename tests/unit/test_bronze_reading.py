@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from expectations.growth import ONE_BATCH
+from expectations.growth import batches_of
 from lakehouse.errors import ConfigError
 from lakehouse.settings import Settings
 from spark_jobs import bronze_files
@@ -29,16 +29,17 @@ def test_many_small_files_are_written_as_few() -> None:
 
 def test_a_window_is_a_number_of_days(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for text, days in (("", 0), (", duplicateWindowDays: 3", 3)):
-        delivery = Delivery(None, feeds.use_feed(tmp_path, monkeypatch, options=text))  # type: ignore[arg-type]
+        delivery = Delivery((), feeds.use_feed(tmp_path, monkeypatch, options=text))
         assert (delivery.window_days, delivery.repeats_are_expected) == (days, days > 0)
-    odd = Delivery(None, feeds.use_feed(tmp_path, monkeypatch, options=", duplicateWindowDays: many"))  # type: ignore[arg-type]
+    odd = Delivery((), feeds.use_feed(tmp_path, monkeypatch, options=", duplicateWindowDays: many"))
     with pytest.raises(ConfigError, match="'many' is not a number of days"):
         _ = odd.window_days
 
 
-def test_the_log_of_a_table_tells_a_batch_from_anything_else() -> None:
-    for text in ("batch_id = '0123456789abcdef'", '["(batch_id#12 = 0123456789abcdef)"]'):
-        found = ONE_BATCH.fullmatch(text)
-        assert found and found[2] == "0123456789abcdef"
-    for text in ("", "batch_id > '0123456789abcdef'", "batch_id = '0123456789abcdef' OR true", "state = 'x'", "true"):
-        assert ONE_BATCH.fullmatch(text) is None
+def test_the_log_of_a_table_tells_whole_batches_from_anything_else() -> None:
+    stated = "batch_sequence IN (4L, 17L)"
+    for text in (stated, '["(batch_sequence#12L IN (4,17))"]', '["batch_sequence#3L INSET 4, 17"]'):
+        assert batches_of(text) == {4, 17}
+    assert batches_of("batch_sequence IN (4L)") == batches_of('["(batch_sequence#12L = 4)"]') == {4}
+    others = ("", "batch_sequence > 4", f"{stated} OR true", f"NOT {stated}", "state = 'x'", "true", "batch_id IN (4)")
+    assert [batches_of(text) for text in others] == [set()] * len(others)
