@@ -60,9 +60,10 @@ def world_seed(world: Path) -> int:
 
 
 def code_digest(folder: Path, *names: str) -> str:
-    """A digest of the code that shapes loaded state: another declaration means loading anew."""
+    """A digest of the code that shapes loaded state, files and folders: another declaration means loading anew."""
     here = Path(__file__).parent
-    listed = [*(folder / name for name in names), here / "keys.py", here / "world.py"]
+    named = [file for name in names for file in (sorted((folder / name).glob("*.py")) or [folder / name])]
+    listed = [*named, here / "keys.py", here / "world.py"]
     return hashlib.sha256(b"".join(file.read_bytes() for file in listed)).hexdigest()
 
 

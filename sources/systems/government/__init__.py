@@ -1,4 +1,4 @@
-"""The government data platform: thirteen departments behind one REST service."""
+"""The government data platform: its departments behind one REST service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sources.systems.rest.credentials import credentials_file, ensure_credential
 from sources.systems.settings import HOST, get_settings
 from sources.systems.world import code_digest, fingerprint, is_loaded, write_mark
 
-SHAPING = ("departments.py", "events.py", "fields.py", "history.py", "model.py", "projection.py")
+SHAPING = ("departments", "events.py", "fields.py", "history.py", "model.py", "projection.py")
 
 
 def load(home: Path, world: Path) -> None:
