@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from expectations import growth, holding, one_pass, profiles, report, restatement, suites
 from expectations.report import Finding
-from lakehouse import contracts, engine, ledger, tables, waivers
+from lakehouse import contracts, control, engine, ledger, tables, waivers
 from lakehouse.errors import BatchesHeld, GateFailed
 from lakehouse.settings import get_settings
 from lakehouse.time import parse_partition, utc_now
@@ -56,7 +56,7 @@ def gate(layer: str, partition: str) -> dict[str, Any]:
             tables.repair_views(spark)
             run.details["nothing_new"] = True
             return {"tables": 0, "expectations": 0, "report": None}
-        granted = waivers.live(spark)
+        granted = waivers.live()
         judged = holding.judge(spark, changed, granted) if layer == "bronze" else holding.Judgement((), (), (), ())
         changed = growth.without(spark, changed, judged.held)
         found = check(spark, layer, changed, judged.held) if changed else []
@@ -64,7 +64,7 @@ def gate(layer: str, partition: str) -> dict[str, Any]:
         if layer == "silver" and not any(f.holds_back for f in findings):
             findings += restatement.judge(spark, changed, partition, run.run_id, granted)
         page = report.write(layer, partition, run.run_id, changed, findings, judged.held)
-        _record(spark, run.run_id, layer, partition, findings, str(page))
+        _record(run.run_id, layer, partition, findings, str(page))
         broken = [f for f in findings if f.holds_back]
         run.details.update(tables=changed, expectations=len(findings), failed=len(broken), held=list(judged.held))
         where = f"{layer}, partition {partition}; report {page}"
@@ -80,7 +80,7 @@ def gate(layer: str, partition: str) -> dict[str, Any]:
         result = {"tables": len(changed), "expectations": len(findings), "report": str(page)}
         if changed:
             # Kept first: a kill in between leaves profiles that count for nothing until their batches are published.
-            profiles.store(spark, judged.passing)
+            profiles.store(judged.passing)
             brought = _brought(spark, judged.held) if layer == "bronze" else []
             tables.publish(spark, changed, f"gate_{layer}", partition, brought)
         if judged.held:
@@ -208,17 +208,17 @@ def _identities(layer: str) -> list[suites.Identity]:
     return {"silver": suites.SILVER_IDENTITIES, "scores": suites.SCORE_IDENTITIES}.get(layer, [])
 
 
-def _record(spark: SparkSession, run_id: str, layer: str, partition: str, findings: list[Finding], page: str) -> None:
+def _record(run_id: str, layer: str, partition: str, findings: list[Finding], page: str) -> None:
     """One row for the look, and one for every rule that was broken: blocking, as a warning, or by somebody's word."""
     failed, now = sum(f.holds_back for f in findings), utc_now()
     row = (run_id, layer, partition, failed == 0, len(findings), failed, page, now)
-    tables.append_control(spark, "gate", GATE_SCHEMA, [row])
+    control.append("gate", GATE_SCHEMA, [row])
     broken = [
         (run_id, layer, partition, f.table, f.rule, f.batch_id, f.outcome, f.detail, f.waived, now)
         for f in findings
         if not f.passed
     ]
-    tables.append_control(spark, "gate_finding", FINDING_SCHEMA, broken)
+    control.append("gate_finding", FINDING_SCHEMA, broken)
 
 
 class _Validator:

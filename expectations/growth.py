@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from expectations import one_pass
 from expectations.report import Finding
 from expectations.suites import Expectation
-from lakehouse import engine, ledger, tables
+from lakehouse import delta_log, engine, ledger, tables
 from lakehouse.waivers import BETWEEN_TABLES
 from spark_jobs import landing
 
@@ -28,7 +28,7 @@ WHOLE_BATCHES = re.compile(r"\W*batch_sequence(?:#\d+L?)? (?:=|IN|INSET) ([\dL, 
 def fed(spark: SparkSession) -> list[str]:
     """The tables to which booked, unpublished batches bring rows."""
     found = {table for row in ledger.unpublished(spark) for table in _feeds(row)}
-    return sorted(table for table in found if spark.catalog.tableExists(tables.build_name(table)))
+    return sorted(table for table in found if tables.has_build(table))
 
 
 def without(spark: SparkSession, changed: Mapping[str, int], held: Collection[str]) -> dict[str, int]:
@@ -54,18 +54,23 @@ def _feeds(booked: Any) -> set[str]:
     return sound | ({QUARANTINE} if booked["rows_quarantined"] else set())
 
 
+def _rows_held(booked: Any) -> int:
+    """How many rows of a batch stand in quarantine: of one that was rejected as a whole, none were parsed."""
+    return booked["rows_quarantined"] - ledger.rows_rejected(booked)
+
+
 def _slice(batches: Collection[str]) -> str:
     """The condition that the rows of landed batches meet, given the batches' ids."""
     return landing.slice_of(batch for batch in landing.landed() if batch.batch_id in batches)
 
 
-def _slices(spark: SparkSession, changed: Mapping[str, int], waiting: Sequence[Any]) -> dict[str, str]:
+def _slices(changed: Mapping[str, int], waiting: Sequence[Any]) -> dict[str, str]:
     """Per table that grew by whole batches only (of those `waiting`), the condition that its new rows meet."""
     published = tables.current_manifest().versions
     found = {}
     for table, version in changed.items():
         mine = {r["batch_id"] for r in waiting if table in (QUARANTINE, f"bronze.{r['contract']}")}
-        if table in published and _grew_by_batches(spark, table, published[table], version, mine):
+        if table in published and _grew_by_batches(table, published[table], version, mine):
             found[table] = _slice(mine)
     return found
 
@@ -80,12 +85,10 @@ def check(
 
     Batches that are `held` back are not in the versions that are looked at, whatever the ledger has of them.
     """
-    rows_held = "rows_quarantined - coalesce(reasons['batch_rejected'], 0)"
-    booked = ledger.batches(spark).selectExpr("*", f"{rows_held} AS rows_held").collect()
-    booked = [row for row in booked if row["batch_id"] not in held]
-    unpublished = ledger.unpublished(spark)
+    booked = [{**row, "rows_held": _rows_held(row)} for row in ledger.booked() if row["batch_id"] not in held]
+    unpublished = [{**row, "rows_held": _rows_held(row)} for row in ledger.unpublished(spark)]
     waiting = {row["batch_id"] for row in unpublished}
-    limits = _slices(spark, changed, unpublished)
+    limits = _slices(changed, unpublished)
 
     def check_table(table: str) -> list[Finding]:
         mine = [r for r in booked if table in (QUARANTINE, f"bronze.{r['contract']}")]
@@ -114,8 +117,7 @@ def _check_table(
     found, counted = one_pass.findings(spark, table, rows, expected, figures)
     for word, name in words.items():
         found.append(_equals(table, f"{word} rows", counted[word], sum(r[f"rows_{name}"] for r in new)))
-    # Without a condition a count is read from the table's log.
-    every = spark.sql(f"SELECT count(*) FROM {build}").collect()[0][0]
+    every = delta_log.count(tables.build_location(table), version)
     found.append(_equals(table, "all rows", every, sum(r[f"rows_{name}"] for r in booked for name in words.values())))
     return found
 
@@ -126,12 +128,11 @@ def _equals(table: str, what: str, counted: int, booked: int) -> Finding:
     return Finding(BETWEEN_TABLES, rule, counted == booked, None, None, detail, can_be_waived=False)
 
 
-def _grew_by_batches(spark: SparkSession, table: str, since: int, until: int, batches: set[str]) -> bool:
+def _grew_by_batches(table: str, since: int, until: int, batches: set[str]) -> bool:
     """Whether all that happened to a table since a version is that slices of these batches were replaced."""
     mine = {batch.sequence for batch in landing.landed() if batch.batch_id in batches}
-    history = spark.sql(f"DESCRIBE HISTORY {tables.build_name(table)}").where(f"version > {since}")
-    for row in history.where(f"version <= {until}").orderBy("version", ascending=False).collect():
-        facts = dict(row["operationParameters"] or {})
+    for row in delta_log.entries(tables.build_location(table), since, until):
+        facts = row.get("operationParameters") or {}
         if row["operation"] == "RESTORE" and facts.get("version") == str(since):
             return True
         written = batches_of(facts.get("predicate", ""))

@@ -43,12 +43,12 @@ def judge(spark: SparkSession, changed: Mapping[str, int], granted: Sequence[Wai
     feeds = [known[split(table)[1]] for table in changed if table != QUARANTINE]
     if not feeds:
         return Judgement((), (), (), ())
-    booked = ledger.batches(spark).collect()
+    booked = ledger.booked()
     waiting, released = {row["batch_id"] for row in ledger.unpublished(spark)}, _released(spark)
     arrivals = {contract.id: profiles.arrivals(contract, booked, waiting, released) for contract in feeds}
     first_day = min(arrival.received_on for arrived in arrivals.values() for arrival in arrived)
     since = first_day - timedelta(days=profiles.DAYS_COMPARED)
-    earlier = profiles.stored(spark, list(arrivals), since, published_batches(spark))
+    earlier = profiles.stored(list(arrivals), since, published_batches(spark))
 
     def judge_feed(contract: Contract) -> Judgement:
         arrived = arrivals[contract.id]

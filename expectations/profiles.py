@@ -12,16 +12,21 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from math import log10
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from expectations.history import Profile, Statistic
-from lakehouse import tables
+from lakehouse import control, tables
 from lakehouse.contracts import Column, Contract
 from lakehouse.time import utc_now
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
 
+WITHOUT_KEYS = (
+    "batch_id string, contract string, received_on date, span_days int, "
+    "statistics map<string, struct<value: double, count: bigint, spread: double>>, keyed_rows bigint"
+)
+KEYS_ALONE = "batch_id string, contract string, keys array<bigint>, key_bound bigint"
 PROFILE_SCHEMA = (
     "batch_id string, contract string, received_on date, span_days int, "
     "statistics map<string, struct<value: double, count: bigint, spread: double>>, "
@@ -111,32 +116,36 @@ def measure(spark: SparkSession, contract: Contract, build: str, batches: Sequen
     return found
 
 
-def stored(
-    spark: SparkSession, contracts: Collection[str], since: date, published: Collection[str]
-) -> dict[str, list[Profile]]:
+def stored(contracts: Collection[str], since: date, published: Collection[str]) -> dict[str, list[Profile]]:
     """Per contract the profiles of its published batches received since a day, in order of their days.
 
     Keys come with the newest batches alone, by which a delivery that is sent again is known.
     """
-    found: dict[str, list[Profile]] = {contract: [] for contract in contracts}
-    age = "row_number() OVER (PARTITION BY contract ORDER BY received_on DESC, batch_id)"
-    rows = spark.sql(
-        "SELECT batch_id, contract, received_on, span_days, statistics, keyed_rows, "
-        f"CASE WHEN {age} <= {BATCHES_WITH_KEYS} THEN keys ELSE cast(array() AS array<bigint>) END AS keys, "
-        f"CASE WHEN {age} <= {BATCHES_WITH_KEYS} THEN key_bound ELSE 0L END AS key_bound FROM {_table(spark)} "
-        f"WHERE contract IN ({', '.join(map(repr, sorted(contracts)))}) AND received_on >= date'{since}'"
-    ).collect()
+    rows = control.rows("batch_profile", WITHOUT_KEYS, "contract", contracts)
+    rows = [row for row in rows if row["received_on"] >= since and row["batch_id"] in published]
+    found: dict[str, list[Any]] = {contract: [] for contract in contracts}
     for row in sorted(rows, key=lambda r: (r["received_on"], r["batch_id"])):
-        if row["batch_id"] not in published:
-            continue
-        statistics = {name: Statistic(*figures) for name, figures in row["statistics"].items()}
-        place = (row["batch_id"], row["contract"], row["received_on"], row["span_days"])
-        keys = (frozenset(row["keys"]), row["key_bound"], row["keyed_rows"])
-        found[row["contract"]].append(Profile(*place, statistics, *keys))
-    return found
+        found[row["contract"]].append(row)
+    newest = [row["batch_id"] for told in found.values() for row in told[-BATCHES_WITH_KEYS:]]
+    keys = {(r["batch_id"], r["contract"]): r for r in control.rows("batch_profile", KEYS_ALONE, "batch_id", newest)}
+    return {contract: [_profile(row, keys) for row in told] for contract, told in found.items()}
 
 
-def store(spark: SparkSession, profiles: Collection[Profile]) -> None:
+def _profile(row: Mapping[str, Any], keys: Mapping[tuple[str, str], Mapping[str, Any]]) -> Profile:
+    held = keys.get((row["batch_id"], row["contract"]), {"keys": (), "key_bound": 0})
+    return Profile(
+        row["batch_id"],
+        row["contract"],
+        row["received_on"],
+        row["span_days"],
+        {name: Statistic(**figures) for name, figures in row["statistics"].items()},
+        frozenset(held["keys"]),
+        held["key_bound"],
+        row["keyed_rows"],
+    )
+
+
+def store(profiles: Collection[Profile]) -> None:
     """Keeps the profiles of batches; a repeat replaces them."""
     if not profiles:
         return
@@ -154,16 +163,7 @@ def store(spark: SparkSession, profiles: Collection[Profile]) -> None:
         )
         for p in profiles
     ]
-    spark.createDataFrame(rows, PROFILE_SCHEMA).createOrReplaceTempView("new_profile")
-    spark.sql(
-        f"MERGE INTO {_table(spark)} AS old USING new_profile AS new "
-        "ON old.batch_id = new.batch_id AND old.contract = new.contract "
-        "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
-    )
-
-
-def _table(spark: SparkSession) -> str:
-    return tables.ensure_control_table(spark, "batch_profile", PROFILE_SCHEMA)
+    control.merge("batch_profile", PROFILE_SCHEMA, rows, ("batch_id", "contract"))
 
 
 def _measures(contract: Contract) -> list[_Measure]:
@@ -248,10 +248,10 @@ def _unknown(
     found: dict[str, dict[str, Statistic]] = {}
     within = f"batch_id IN ({', '.join(repr(b.batch_id) for b in batches)})"
     for column in contract.columns:
-        target = column.references and tables.build_name(f"bronze.{column.references.contract}")
-        if not target or not spark.catalog.tableExists(target):
+        target = f"bronze.{column.references.contract}" if column.references else None
+        if target is None or not tables.has_build(target):
             continue
-        for row in spark.sql(_unknown_sql(column, build, within, target)).collect():
+        for row in spark.sql(_unknown_sql(column, build, within, tables.build_name(target))).collect():
             share = Statistic(row["unknown_rows"] / row["given_rows"], row["given_rows"])
             found.setdefault(row["batch_id"], {})[f"unknown:{column.name}"] = share
     return found

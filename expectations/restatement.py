@@ -111,7 +111,7 @@ def judge(
         impact = candidate.impact(parse_partition(partition))
     finally:
         candidate.release()
-    names = {row["batch_id"]: row["contract"] for row in ledger.batches(spark).select("batch_id", "contract").collect()}
+    names = {row["batch_id"]: row["contract"] for row in ledger.booked()}
     known = contracts.load_all(get_settings().contracts_dir)
     reports, findings = [], []
     for one in found:
@@ -122,7 +122,7 @@ def judge(
         outcome = OUTCOMES.get(finding.outcome, finding.outcome)
         reports.append(replace(source, outcome=outcome, waived=finding.waived))
     of_features, of_enterprises = moves_by_feature(impact, run_id, partition), by_enterprise(impact, run_id, partition)
-    restatements.record(spark, [*reports, *of_features, *of_enterprises])
+    restatements.record([*reports, *of_features, *of_enterprises])
     page = restatement_page.write(reports, of_features, of_enterprises, impact.model_version)
     return [replace(finding, detail=f"{finding.detail}; {page.name}") for finding in findings]
 

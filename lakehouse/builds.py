@@ -8,13 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from lakehouse import delta_log, tables
+from lakehouse import control, delta_log, tables
 from lakehouse.time import utc_now
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 BUILD_SCHEMA = (
     "table_name string, version bigint, inputs map<string, bigint>, definition string, run_id string, "
@@ -42,22 +38,21 @@ class Made:
 
 def built() -> dict[tuple[str, int], Input]:
     """What every version of every table was made from; the last word on a version counts."""
-    rows = tables.control_rows("build", ["table_name", "version", "inputs", "definition", "built_at"])
-    rows.sort(key=lambda row: row["built_at"])
-    return {(r["table_name"], r["version"]): Input(dict(r["inputs"]), r["definition"]) for r in rows}
+    rows = sorted(control.rows("build", BUILD_SCHEMA), key=lambda row: row["built_at"])
+    return {(r["table_name"], r["version"]): Input(r["inputs"], r["definition"]) for r in rows}
 
 
-def record(spark: SparkSession, run_id: str, made: Iterable[Made]) -> None:
+def record(run_id: str, made: Iterable[Made]) -> None:
     """Notes in one commit which versions were made from what."""
     now = utc_now()
     rows = [(m.table, m.version, dict(m.inputs.versions), m.inputs.definition, run_id, now) for m in made]
-    tables.append_control(spark, "build", BUILD_SCHEMA, rows)
+    control.append("build", BUILD_SCHEMA, rows)
 
 
-def same_rows(spark: SparkSession, run_id: str, table: str, version: int, rewritten: int) -> None:
+def same_rows(run_id: str, table: str, version: int, rewritten: int) -> None:
     """Notes that a version was rewritten without another row, so that it was made from what the one before was."""
     if made_from := built().get((table, version)):
-        record(spark, run_id, [Made(table, rewritten, 0, made_from)])
+        record(run_id, [Made(table, rewritten, 0, made_from)])
 
 
 def head(table: str) -> int | None:
@@ -65,9 +60,9 @@ def head(table: str) -> int | None:
     return delta_log.version(tables.build_location(table))
 
 
-def written(spark: SparkSession, table: str) -> tuple[int, int]:
+def written(table: str) -> tuple[int, int]:
     """The version that a table's build has come to and its rows."""
     version, operation, counted = delta_log.last_write(tables.build_location(table))
     # Only what writes a table as a whole counts all of its rows.
     told = counted.get("numOutputRows") if operation.startswith("CREATE OR REPLACE") else None
-    return version, int(told) if told is not None else spark.table(tables.build_name(table)).count()
+    return version, int(told) if told is not None else delta_log.count(tables.build_location(table))

@@ -27,6 +27,36 @@ def last_write(location: str) -> tuple[int, str, Mapping[str, str]]:
     return entry["version"], entry["operation"], entry.get("operationMetrics", {})
 
 
+def entries(location: str, since: int, until: int) -> list[Mapping[str, Any]]:
+    """What was done to a table after version `since` and up to `until`, the newest first: `version`, `operation`,
+    `operationParameters`."""
+    found = _there(location).history(max((version(location) or 0) - since, 1))
+    return [entry for entry in found if since < entry["version"] <= until]
+
+
+def count(location: str, at_version: int | None = None) -> int:
+    """How many rows a table has, by what the log tells of each file; else they are counted."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    files = pa.table(_there(location, at_version).get_add_actions(flatten=True))
+    if not files.num_rows:
+        return 0
+    if files["num_records"].null_count:
+        return _dataset(location, at_version).count_rows()
+    return pc.sum(files["num_records"]).as_py()
+
+
+def files(location: str) -> int:
+    """Of how many files a table is made."""
+    return len(_there(location).file_uris())
+
+
+def has_deletion_vectors(location: str) -> bool:
+    """Whether rows may be gone of a file that stayed."""
+    return "deletionVectors" in (_there(location).protocol().reader_features or ())
+
+
 def columns(location: str, at_version: int | None = None) -> list[str]:
     """The names of a table's columns, in order."""
     return _dataset(location, at_version).schema.names

@@ -14,12 +14,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from lakehouse import tables
+from lakehouse import control, tables
 from lakehouse.errors import IntegrityError
 from lakehouse.time import utc_now
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, Row, SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 RUN_SCHEMA = (
     "run_id string, job string, partition string, state string, started_at timestamp, seconds double, "
@@ -30,6 +30,9 @@ BATCH_SCHEMA = (
     "rows_in bigint, rows_accepted bigint, rows_quarantined bigint, rows_duplicate bigint, "
     "reasons map<string, bigint>, profile map<string, bigint>, run_id string, recorded_at timestamp"
 )
+
+
+REJECTED = "batch_rejected"  # the reason that every row of a rejected batch gets
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,6 @@ class Run:
 def run(spark: SparkSession, job: str, partition: str) -> Iterator[Run]:
     """Records a job in `control.run` when it ends; an error is recorded and raised on."""
     tables.ensure_schemas(spark)
-    name = tables.ensure_control_table(spark, "run", RUN_SCHEMA)
     current = Run(uuid.uuid4().hex[:12], job, partition, {})
     started, clock, state, error_text = utc_now(), time.monotonic(), "failed", None
     try:
@@ -95,40 +97,41 @@ def run(spark: SparkSession, job: str, partition: str) -> Iterator[Run]:
             error_text,
         )
         with contextlib.suppress(Exception) if state == "failed" else contextlib.nullcontext():
-            spark.createDataFrame([row], RUN_SCHEMA).write.format("delta").mode("append").saveAsTable(name)
+            control.append("run", RUN_SCHEMA, [row])
 
 
-def record_batches(spark: SparkSession, accounts: Sequence[BatchAccount], run_id: str) -> None:
+def record_batches(accounts: Sequence[BatchAccount], run_id: str) -> None:
     """Writes the accounts of batches, each batch and contract once: a repeat replaces its row."""
-    if not accounts:
-        return
-    name = tables.ensure_control_table(spark, "batch", BATCH_SCHEMA)
     rows = [(*asdict(account).values(), run_id, utc_now()) for account in accounts]
-    spark.createDataFrame(rows, BATCH_SCHEMA).createOrReplaceTempView("new_batch")
-    spark.sql(
-        f"MERGE INTO {name} AS old USING new_batch AS new "
-        "ON old.batch_id = new.batch_id AND old.contract = new.contract "
-        "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
-    )
+    control.merge("batch", BATCH_SCHEMA, rows, ("batch_id", "contract"))
 
 
-def forget_batches(spark: SparkSession, batch_ids: Collection[str]) -> None:
+def forget_batches(batch_ids: Collection[str]) -> None:
     """Takes back what an earlier build booked of batches that are held back now: they have no rows in any build."""
-    if batch_ids and not batches(spark).where(_any_of(batch_ids)).isEmpty():
-        name = tables.ensure_control_table(spark, "batch", BATCH_SCHEMA)
-        spark.sql(f"DELETE FROM {name} WHERE {_any_of(batch_ids)}")
+    if booked_ids := sorted({row["batch_id"] for row in booked()} & set(batch_ids)):
+        control.delete("batch", "batch_id", booked_ids)
 
 
-def unpublished(spark: SparkSession) -> list[Row]:
+def booked() -> list[dict[str, Any]]:
+    """The accounts of all batches, in no order."""
+    return control.rows("batch", BATCH_SCHEMA)
+
+
+def rows_rejected(account: Mapping[str, Any]) -> int:
+    """How many rows of a batch a person has rejected: all or none."""
+    return (account["reasons"] or {}).get(REJECTED, 0)
+
+
+def unpublished(spark: SparkSession) -> list[dict[str, Any]]:
     """Booked batches with rows that no publication brought to readers yet, in order of their ids."""
     published = tables.published_batches(spark)
-    rejected = "coalesce(reasons['batch_rejected'], 0)"
-    rows = batches(spark).where(f"rows_in > {rejected}").collect()
+    rows = [row for row in booked() if row["rows_in"] > rows_rejected(row)]
     return sorted((row for row in rows if row["batch_id"] not in published), key=lambda row: row["batch_id"])
 
 
-def _any_of(batch_ids: Collection[str]) -> str:
-    return f"batch_id IN ({', '.join(repr(batch) for batch in sorted(batch_ids))})"
+def past_runs() -> list[dict[str, Any]]:
+    """Every run of a job that has ended, the newest first."""
+    return sorted(control.rows("run", RUN_SCHEMA), key=lambda row: row["started_at"], reverse=True)
 
 
 def batches(spark: SparkSession) -> DataFrame:

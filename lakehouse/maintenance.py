@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lakehouse import builds, engine, ledger, tables
+from lakehouse import builds, control, delta_log, engine, ledger, tables
 from lakehouse.errors import IntegrityError
 from lakehouse.settings import get_settings
 
@@ -20,14 +20,15 @@ def compact(partition: str = "maintenance") -> dict[str, Any]:
         schema = get_settings().schema_name("control")
         for row in spark.sql(f"SHOW TABLES IN {schema}").where("NOT isTemporary").collect():
             name = f"{schema}.{row['tableName']}"
-            if (files := _files(spark, name)) > COMPACT_ABOVE_FILES:
+            if (files := delta_log.files(control.location(row["tableName"]))) > COMPACT_ABOVE_FILES:
                 spark.sql(f"OPTIMIZE {name}")
                 run.details[name] = files
         for table, version in sorted(tables.current_manifest().versions.items()):
             name = tables.build_name(table)
-            if tables.build_version(table) != version or _files(spark, name) <= COMPACT_ABOVE_FILES:
+            files = delta_log.files(tables.build_location(table))
+            if tables.build_version(table) != version or files <= COMPACT_ABOVE_FILES:
                 continue
-            run.details[table] = _files(spark, name)
+            run.details[table] = files
             before = tables.content_hash(tables.read(spark, table))
             spark.sql(f"OPTIMIZE {name}")
             if tables.content_hash(spark.table(name)) != before:
@@ -37,7 +38,7 @@ def compact(partition: str = "maintenance") -> dict[str, Any]:
                     remedy="it was not published; the next build restores the published version",
                 )
             compacted = tables.build_version(table)
-            builds.same_rows(spark, run.run_id, table, version, compacted)
+            builds.same_rows(run.run_id, table, version, compacted)
             tables.publish(spark, {table: compacted}, "compact", partition)
         return dict(run.details)
 
@@ -60,7 +61,3 @@ def apply_retention(partition: str = "maintenance") -> dict[str, Any]:
                 spark.sql(f"VACUUM {name} RETAIN {hours} HOURS")
             run.details[table] = removed
         return dict(run.details)
-
-
-def _files(spark: Any, name: str) -> int:
-    return spark.sql(f"DESCRIBE DETAIL {name}").collect()[0]["numFiles"]

@@ -12,17 +12,14 @@ Three tables, one look of silver's gate a `run_id`. They tell what would follow,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lakehouse import tables
+from lakehouse import control
 from lakehouse.errors import ConfigError
 from lakehouse.settings import get_settings
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 WITHIN, WAITS = "within limit", "waits"  # what comes of a batch; else `waived` or `warning`
 
@@ -101,10 +98,10 @@ def schema(of: type[Any]) -> str:
     return ", ".join(f"{f.name} {TYPES[str(f.type)]}" for f in fields(of))
 
 
-def record(spark: SparkSession, rows: Sequence[OfSource | OfFeature | OfEnterprise]) -> None:
+def record(rows: Sequence[OfSource | OfFeature | OfEnterprise]) -> None:
     """Adds a report's rows; those of sources last, so that a report with them is whole."""
     for name, of in reversed(TABLES.items()):
-        tables.append_control(spark, name, schema(of), [astuple(row) for row in rows if isinstance(row, of)])
+        control.append(name, schema(of), [astuple(row) for row in rows if isinstance(row, of)])
 
 
 def most_moved(features: Iterable[OfFeature]) -> list[OfFeature]:
@@ -117,30 +114,27 @@ def bands_first(enterprises: Iterable[OfEnterprise]) -> list[OfEnterprise]:
     return sorted(enterprises, key=lambda e: (e.band_before == e.band_after, -e.features, e.enterprise_id))
 
 
-def last(
-    spark: SparkSession, partition: str | None = None
-) -> tuple[list[OfSource], list[OfFeature], list[OfEnterprise]]:
+def last(partition: str | None = None) -> tuple[list[OfSource], list[OfFeature], list[OfEnterprise]]:
     """The newest report, or the newest of a partition: sources, features (most enterprises first), enterprises (bands
     that change first). ConfigError where there is none."""
-    tables.ensure_schemas(spark)
-    names = {name: tables.ensure_control_table(spark, name, schema(of)) for name, of in TABLES.items()}
-    told = spark.table(names["restatement"])
-    if partition:
-        told = told.where(told["partition"] == partition)
-    newest = told.orderBy(told["checked_at"].desc()).limit(1).collect()
-    if not newest:
+    told = control.rows("restatement", schema(OfSource))
+    newest = max((row for row in told if partition in (None, row["partition"])), key=_checked_at, default=None)
+    if newest is None:
         raise ConfigError(
             f"no restatement was found{f' for {partition}' if partition else ''}",
             where=f"{get_settings().schema_name('control')}.restatement",
             remedy="the gate of silver writes a report when history changes; without one, nothing was restated",
         )
-    of_run = f"run_id = '{newest[0]['run_id']}'"
     found = {
-        name: [TABLES[name](**row.asDict()) for row in spark.table(full).where(of_run).collect()]
-        for name, full in names.items()
+        name: [of(**row) for row in control.rows(name, schema(of), "run_id", [newest["run_id"]])]
+        for name, of in TABLES.items()
     }
     return (
         sorted(found["restatement"], key=lambda r: (r.table_name, r.batch_id)),
         most_moved(found["restatement_feature"]),
         bands_first(found["restatement_enterprise"]),
     )
+
+
+def _checked_at(row: Mapping[str, Any]) -> datetime:
+    return row["checked_at"]

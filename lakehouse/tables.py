@@ -13,10 +13,10 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from lakehouse import delta_log, publications
+from lakehouse import control, delta_log, publications
 from lakehouse.errors import ConfigError, IntegrityError
 from lakehouse.settings import get_settings
 from lakehouse.time import utc_now
@@ -30,6 +30,7 @@ MANIFEST_SCHEMA = (
     "manifest_id bigint, published_at timestamp, job string, partition string, changed array<string>, "
     "versions map<string, bigint>, batches array<string>"
 )
+NAMED_BATCHES = "job string, batches array<string>"  # what of the manifest tells batches that were published
 PINNED = re.compile(r"View Text: SELECT \* FROM \S+ VERSION AS OF (\d+)")
 # What Delta and the catalog tell a writer whose table, view or schema another has made in the meantime.
 MADE_MEANWHILE = (
@@ -82,16 +83,10 @@ def build_location(table: str) -> str:
     return str(get_settings().warehouse_dir / f"{get_settings().schema_name(layer)}_build" / name)
 
 
-def control_location(name: str) -> str:
-    """Where a ledger table of schema `control` lies."""
-    settings = get_settings()
-    return str(settings.warehouse_dir / settings.schema_name("control") / name)
-
-
 def ensure_schemas(spark: SparkSession) -> None:
     """Creates the schemas of every layer, once a session; an engine that knows none of its tables is told them."""
     settings = get_settings()
-    found, place = _ensured.setdefault(spark, set()), control_location("")
+    found, place = _ensured.setdefault(spark, set()), control.location("")
     if place in found:
         return
     existing = {row[0] for row in spark.sql("SHOW SCHEMAS").collect()}
@@ -103,38 +98,46 @@ def ensure_schemas(spark: SparkSession) -> None:
     # The manifest comes into the catalog last: where it is, the others are.
     if _is_lost(spark):
         _restore_catalog(spark)
-    manifest = ensure_control_table(spark, "manifest", MANIFEST_SCHEMA)
-    _add_missing_columns(spark, manifest, MANIFEST_SCHEMA)
+    ensure_control_table(spark, "manifest", MANIFEST_SCHEMA)
     found.add(place)
 
 
 def find_catalog(spark: SparkSession) -> None:
-    """Tells an engine that was started anew the tables of a lakehouse that is there already."""
+    """Tells an engine the tables of a lakehouse that was there before it, and ledgers that were made without it."""
     if _is_lost(spark):
         ensure_schemas(spark)
+    elif control.version("manifest") is not None:
+        schema = get_settings().schema_name("control")
+        known = {row["tableName"] for row in spark.sql(f"SHOW TABLES IN {schema}").collect()}
+        for name in sorted(control.names() - known):
+            _register(spark, name)
 
 
 def _is_lost(spark: SparkSession) -> bool:
     """Whether a lakehouse is there that the engine's catalog does not know."""
-    return delta_log.version(control_location("manifest")) is not None and not _is_registered(spark, "manifest")
+    return control.version("manifest") is not None and not _is_registered(spark, "manifest")
 
 
 def _is_registered(spark: SparkSession, name: str) -> bool:
-    """Whether the catalog has a ledger table of schema `control`; asked until it is found, once a session."""
-    found, location = _ensured.setdefault(spark, set()), control_location(name)
+    """Whether the catalog has a ledger; asked until it is found, once a session."""
+    found, location = _ensured.setdefault(spark, set()), control.location(name)
     if location not in found and spark.catalog.tableExists(f"{get_settings().schema_name('control')}.{name}"):
         found.add(location)
     return location in found
 
 
-def ensure_control_table(spark: SparkSession, name: str, columns: str) -> str:
-    """Creates a ledger table of schema `control` if it is not there; returns its catalog name."""
-    location = control_location(name)
+def _register(spark: SparkSession, name: str) -> None:
     full = f"{get_settings().schema_name('control')}.{name}"
+    _make(spark, f"CREATE TABLE IF NOT EXISTS {full} USING delta LOCATION '{control.location(name)}'")
+    _ensured.setdefault(spark, set()).add(control.location(name))
+
+
+def ensure_control_table(spark: SparkSession, name: str, columns: str) -> str:
+    """Makes a ledger of schema `control` if it is not there, and known to the engine; returns its catalog name."""
+    control.ensure(name, columns)
     if not _is_registered(spark, name):
-        _make(spark, f"CREATE TABLE IF NOT EXISTS {full} ({columns}) USING delta LOCATION '{location}'")
-        _ensured[spark].add(location)
-    return full
+        _register(spark, name)
+    return f"{get_settings().schema_name('control')}.{name}"
 
 
 def _make(spark: SparkSession, statement: str, attempts: int = 5) -> None:
@@ -154,20 +157,6 @@ def _make(spark: SparkSession, statement: str, attempts: int = 5) -> None:
                 raise
 
 
-def append_control(spark: SparkSession, name: str, columns: str, rows: Sequence[tuple]) -> None:
-    """Adds rows to a ledger table of schema `control` in one commit; nothing for none."""
-    if rows:
-        full = ensure_control_table(spark, name, columns)
-        spark.createDataFrame(rows, columns).write.format("delta").mode("append").saveAsTable(full)
-
-
-def _add_missing_columns(spark: SparkSession, full: str, columns: str) -> None:
-    """Gives a ledger table of an earlier release the columns that came since; its rows hold null there."""
-    held = set(spark.table(full).columns)
-    if missing := [c for c in re.split(r", (?![^<]*>)", columns) if c.split()[0] not in held]:
-        spark.sql(f"ALTER TABLE {full} ADD COLUMNS ({', '.join(missing)})")
-
-
 def _restore_catalog(spark: SparkSession) -> None:
     """Registers every Delta folder of the warehouse again, but the manifest, and points the views at what is published.
 
@@ -179,14 +168,14 @@ def _restore_catalog(spark: SparkSession) -> None:
         for log in sorted((settings.warehouse_dir / schema).glob("*/_delta_log")):
             folder = str(log.parent)
             # A table whose first commit never came has a folder for its log already.
-            if folder != control_location("manifest") and delta_log.version(folder) is not None:
+            if folder != control.location("manifest") and delta_log.version(folder) is not None:
                 _make(spark, f"CREATE TABLE IF NOT EXISTS {schema}.{log.parent.name} USING delta LOCATION '{folder}'")
     _point_views(spark, current_manifest().versions)
 
 
 def current_manifest() -> Manifest:
     """The last publication; manifest 0 with no tables when there is none."""
-    place, names = control_location("manifest"), ["published_at", "versions"]
+    place, names = control.location("manifest"), ["published_at", "versions"]
     last = delta_log.greatest(place, "manifest_id")
     if last is None:
         return Manifest(0, None)
@@ -194,18 +183,12 @@ def current_manifest() -> Manifest:
     return Manifest(last, row["published_at"], dict(row["versions"]))
 
 
-def control_rows(name: str, names: Sequence[str]) -> list[dict[str, Any]]:
-    """These columns of all rows of a ledger table of schema `control`; none before it is there."""
-    place = control_location(name)
-    return [] if delta_log.version(place) is None else delta_log.rows(place, names).to_pylist()
-
-
 def published_batches(spark: SparkSession) -> set[str]:
     """The ids of all batches that publications brought, from the manifest alone.
 
     A manifest with rows from before they named batches gets one row that names what its tables hold, once.
     """
-    rows = control_rows("manifest", ["job", "batches"])
+    rows = control.rows("manifest", NAMED_BATCHES)
     named = {batch for row in rows for batch in row["batches"] or ()}
     if all(row["batches"] is not None for row in rows) or any(row["job"] == NOTED for row in rows):
         return named
@@ -227,15 +210,20 @@ def is_published(spark: SparkSession, table: str) -> bool:
     return spark.catalog.tableExists(published_name(table))
 
 
+def has_build(table: str) -> bool:
+    """Whether a table was ever built."""
+    return delta_log.version(build_location(table)) is not None
+
+
 def begin_build(spark: SparkSession, table: str, manifest: Manifest | None = None) -> int | None:
     """Makes a table's build equal to its published version; returns that version, None when it is new.
 
     An unpublished version is what a failed audit, or a killed client's late commit, left behind. `manifest` is the
     current one, where the caller has read it for many tables.
     """
-    if not spark.catalog.tableExists(build_name(table)):
+    head = delta_log.version(build_location(table))
+    if head is None:
         return None
-    head = build_version(table)
     published = (manifest or current_manifest()).versions.get(table)
     if published is not None and head != published:
         spark.sql(f"RESTORE TABLE {build_name(table)} TO VERSION AS OF {published}")
@@ -251,8 +239,7 @@ def replace_where(df: DataFrame, table: str, condition: str, statistics: Sequenc
     yet keeps the least and greatest value a file of the columns `statistics` alone, where some are given: by these
     files are skipped, and what is personal must not stand in a log.
     """
-    spark = df.sparkSession
-    if spark.catalog.tableExists(build_name(table)):
+    if has_build(table):
         # By its place: under its name the catalog would be altered too, which holds nothing that the log does not.
         writer = df.write.format("delta").mode("overwrite").option("replaceWhere", condition)
         writer.option("mergeSchema", "true").save(build_location(table))
@@ -270,7 +257,7 @@ def overwrite(df: DataFrame, table: str, statistics: Sequence[str] = ()) -> None
 
 def remove_where(spark: SparkSession, table: str, condition: str) -> None:
     """Removes the rows of one slice from a build, if there is a build."""
-    if spark.catalog.tableExists(build_name(table)):
+    if has_build(table):
         spark.sql(f"DELETE FROM {build_name(table)} WHERE {condition}")
 
 
@@ -304,32 +291,22 @@ def publish(
     """Makes the given versions readable together, in one commit; other tables stay as they were.
 
     `batches` are the landed batches that this brings to readers; the same row names them. Publishing what is published
-    already changes nothing. Two publishers at once cannot lose each other's tables: the row is merged on its number,
-    and who comes second reads again.
+    already changes nothing. Two publishers at once cannot lose each other's tables: a row is added to the manifest as
+    it was read or not at all, and who comes second reads again.
     """
-    control = f"{get_settings().schema_name('control')}.manifest"
     for _ in range(attempts):
+        control.ensure("manifest", MANIFEST_SCHEMA)
+        seen = control.version("manifest")
         now = current_manifest()
         if _brings_nothing(now, changed, batches):
             _point_views(spark, {t: now.versions[t] for t in changed})
             return now
         versions = {**now.versions, **changed}
         row = [(now.manifest_id + 1, utc_now(), job, partition, sorted(changed), versions, sorted(batches))]
-        spark.createDataFrame(row, MANIFEST_SCHEMA).createOrReplaceTempView("new_manifest")
-        try:
-            spark.sql(
-                f"MERGE INTO {control} AS old USING new_manifest AS new ON old.manifest_id = new.manifest_id "
-                "WHEN NOT MATCHED THEN INSERT *"
-            )
-        except Exception as error:
-            if "Concurrent" not in str(error):
-                raise
-            continue
-        after = current_manifest()
-        if _brings_nothing(after, changed, batches):
-            _point_views(spark, {t: after.versions[t] for t in changed})
+        if control.append_next("manifest", MANIFEST_SCHEMA, row, seen):
+            _point_views(spark, {t: versions[t] for t in changed})
             publications.announce(changed, job, partition)
-            return after
+            return Manifest(now.manifest_id + 1, row[0][1], versions)
     raise IntegrityError(
         "another publisher kept changing the manifest",
         where=", ".join(sorted(changed)),
@@ -343,7 +320,8 @@ def _brings_nothing(now: Manifest, changed: Mapping[str, int], batches: Collecti
         return False
     if not batches:
         return True
-    return set(batches) <= {batch for row in control_rows("manifest", ["batches"]) for batch in row["batches"] or ()}
+    named = control.rows("manifest", NAMED_BATCHES)
+    return set(batches) <= {batch for row in named for batch in row["batches"] or ()}
 
 
 def _point_views(spark: SparkSession, versions: Mapping[str, int]) -> None:

@@ -46,6 +46,12 @@ def business_midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(get_settings().timezone))
 
 
+def in_business_time(moment: datetime) -> str:
+    """A moment of a ledger in the business time zone, as a text without it; with fractions where it has any."""
+    local = moment.astimezone(ZoneInfo(get_settings().timezone)).replace(tzinfo=None)
+    return local.isoformat(" ")
+
+
 def utc_now() -> datetime:
     """The wall clock, for ledgers only: no figure in a data table comes from it."""
     return datetime.now(tz=ZoneInfo("UTC"))

@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import date, datetime
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from lakehouse import tables
+from lakehouse import control, tables
 from lakehouse.errors import ConfigError
 from lakehouse.settings import get_settings
 from lakehouse.time import parse_partition, utc_now
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 WAIVER_SCHEMA = (
     "waiver_id string, table_name string, rule string, batch_id string, author string, reason string, ends_on date, "
@@ -65,9 +61,7 @@ def today() -> date:
     return utc_now().astimezone(ZoneInfo(get_settings().timezone)).date()
 
 
-def add(
-    spark: SparkSession, table: str, rule: str, author: str, reason: str, until: str, batch_id: str | None = None
-) -> Waiver:
+def add(table: str, rule: str, author: str, reason: str, until: str, batch_id: str | None = None) -> Waiver:
     """Adds an entry; refuses one without reason or end, ending in the past, or about no table of a layer."""
     if not reason.strip():
         raise ConfigError("a waiver needs a reason", remedy="say in --why what makes the deviation right")
@@ -85,42 +79,32 @@ def add(
             f"the waiver would have ended on {ends_on}", where=f"today is {today()}", remedy="give a day to come"
         )
     entry = Waiver(uuid.uuid4().hex[:12], table, rule, batch_id, author, reason.strip(), ends_on, utc_now())
-    tables.ensure_schemas(spark)
-    tables.append_control(spark, "waiver", WAIVER_SCHEMA, [astuple(entry)])
+    control.append("waiver", WAIVER_SCHEMA, [astuple(entry)])
     return entry
 
 
-def withdraw(spark: SparkSession, waiver_id: str, author: str) -> Waiver:
+def withdraw(waiver_id: str, author: str) -> Waiver:
     """Ends an entry now; it stays on record with who withdrew it."""
-    entry = next((w for w in entries(spark) if w.waiver_id == waiver_id), None)
+    entry = next((w for w in entries() if w.waiver_id == waiver_id), None)
     if entry is None or entry.withdrawn_at is not None:
         state = "was withdrawn already" if entry else "is not there"
         raise ConfigError(f"waiver {waiver_id!r} {state}", remedy="`vinelake waiver list` shows those that count")
-    row = [(waiver_id, author, utc_now())]
-    spark.createDataFrame(row, "waiver_id string, by string, at timestamp").createOrReplaceTempView("withdrawn")
-    spark.sql(
-        f"MERGE INTO {_table(spark)} AS old USING withdrawn AS new ON old.waiver_id = new.waiver_id "
-        "WHEN MATCHED THEN UPDATE SET withdrawn_by = new.by, withdrawn_at = new.at"
-    )
+    ended = replace(entry, withdrawn_by=author, withdrawn_at=utc_now())
+    control.merge("waiver", WAIVER_SCHEMA, [astuple(ended)], ("waiver_id",))
     return entry
 
 
-def entries(spark: SparkSession) -> list[Waiver]:
+def entries() -> list[Waiver]:
     """Every entry there ever was, in the order in which they were added."""
-    rows = spark.table(_table(spark)).orderBy("added_at", "waiver_id").collect()
-    return [Waiver(**row.asDict()) for row in rows]
+    found = [Waiver(**row) for row in control.rows("waiver", WAIVER_SCHEMA)]
+    return sorted(found, key=lambda waiver: (waiver.added_at, waiver.waiver_id))
 
 
-def live(spark: SparkSession, on: date | None = None) -> list[Waiver]:
+def live(on: date | None = None) -> list[Waiver]:
     """The entries that count on a day, today if none is given."""
-    return [w for w in entries(spark) if w.is_live(on or today())]
+    return [w for w in entries() if w.is_live(on or today())]
 
 
 def word_for(live_ones: Iterable[Waiver], table: str, rule: str, batch_id: str | None) -> str | None:
     """By whose word a broken rule passes; None if by nobody's."""
     return next((w.word for w in live_ones if w.covers(table, rule, batch_id)), None)
-
-
-def _table(spark: SparkSession) -> str:
-    tables.ensure_schemas(spark)
-    return tables.ensure_control_table(spark, "waiver", WAIVER_SCHEMA)

@@ -32,7 +32,7 @@ def champion(spark: SparkSession) -> Champion | None:
 
     Raises ServiceError when there is one and the registry does not answer.
     """
-    number = aliases_by_ledger(verified(DeltaLedger(spark).entries())).get(CHAMPION)
+    number = aliases_by_ledger(verified(DeltaLedger().entries())).get(CHAMPION)
     if number is None:
         return None
     registry = Registry(client())

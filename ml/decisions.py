@@ -10,14 +10,11 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from lakehouse import tables
+from lakehouse import control
 from lakehouse.errors import IntegrityError, ModelError
 from lakehouse.time import utc_now
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 REGISTER, CHECK, APPROVE, REJECT = "register", "check", "approve", "reject"
 SCHEMA = (
@@ -75,26 +72,19 @@ class MemoryLedger:
 
 
 class DeltaLedger:
-    """The ledger in `control.model_decision`; append-only at table level too."""
-
-    def __init__(self, spark: SparkSession) -> None:
-        self.spark = spark
-        tables.ensure_schemas(spark)
-        self.name = tables.ensure_control_table(spark, "model_decision", SCHEMA)
+    """The ledger in `control.model_decision`, to which rows are only added."""
 
     def entries(self) -> list[Entry]:
-        rows = self.spark.sql(f"SELECT * FROM {self.name} ORDER BY seq").collect()
-        return [Entry(**row.asDict()) for row in rows]
+        rows = control.rows("model_decision", SCHEMA)
+        return [Entry(**row) for row in sorted(rows, key=lambda row: row["seq"])]
 
     def append(self, entry: Entry) -> None:
         """Adds an entry under its number, once; refuses when another writer took the number."""
-        self.spark.createDataFrame([tuple(asdict(entry).values())], SCHEMA).createOrReplaceTempView("new_decision")
-        self.spark.sql(
-            f"MERGE INTO {self.name} AS old USING new_decision AS new ON old.seq = new.seq "
-            "WHEN NOT MATCHED THEN INSERT *"
-        )
-        stored = self.spark.sql(f"SELECT entry_hash FROM {self.name} WHERE seq = {entry.seq}").collect()
-        if [row[0] for row in stored] != [entry.entry_hash]:
+        control.ensure("model_decision", SCHEMA)
+        seen = control.version("model_decision")
+        is_taken = any(held.seq >= entry.seq for held in self.entries())
+        row = tuple(asdict(entry).values())
+        if is_taken or not control.append_next("model_decision", SCHEMA, [row], seen):
             raise IntegrityError(
                 "another decision entered the ledger at the same moment",
                 where=f"entry {entry.seq}",

@@ -42,7 +42,7 @@ def count(trail: Trail) -> list[dict[str, Any]]:
 
 def models(spark: SparkSession, snapshot_ids: set[str]) -> list[dict[str, str]]:
     """The registered model versions that were trained on any of the samples, by the promotion ledger."""
-    entries = DeltaLedger(spark).entries() if snapshot_ids else []
+    entries = DeltaLedger().entries() if snapshot_ids else []
     return [
         {"model": e.model, "version": e.version, "snapshot": told}
         for e in entries

@@ -6,9 +6,8 @@ and an alias that differs from the ledger was moved by somebody else.
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
@@ -313,21 +312,18 @@ def _stored_predictions(registry: Registry, version: Version, rows: pd.DataFrame
     return wide.to_numpy().T
 
 
-@contextlib.contextmanager
-def office(writer: str = "model_promotion") -> Iterator[Promotion]:
-    """The real registry and ledger, with one engine session for as long as the block runs."""
-    from lakehouse import engine
+def office() -> Promotion:
+    """The real registry and ledger."""
     from ml.tracking import client
 
-    with engine.session(writer) as spark:
-        yield Promotion(Registry(client()), decisions.DeltaLedger(spark), get_config())
+    return Promotion(Registry(client()), decisions.DeltaLedger(), get_config())
 
 
 def check(partition: str) -> dict:
     """Gate report on the candidate of a partition; raises `ModelError` when it must not be promoted."""
     parse_partition(partition)
-    with office() as promotion:
-        return promotion.check(partition, compare_recipes(promotion.registry, promotion.config))
+    promotion = office()
+    return promotion.check(partition, compare_recipes(promotion.registry, promotion.config))
 
 
 def decide(partition: str, approver: str, decision: str, comment: str) -> dict:
@@ -344,18 +340,16 @@ def decide(partition: str, approver: str, decision: str, comment: str) -> dict:
             where=f"approver: {settings.approver}",
             remedy="have the approver decide, or set VINELAKE_APPROVER",
         )
-    with office() as promotion:
-        return promotion.decide(partition, approver, decision, comment)
+    return office().decide(partition, approver, decision, comment)
 
 
 def history() -> list[dict]:
     """All entries of the ledger, verified, oldest first."""
-    with office("model_history") as promotion:
-        return [asdict(entry) for entry in promotion.entries()]
+    return [asdict(entry) for entry in office().entries()]
 
 
 def restore_aliases() -> dict[str, str]:
     """Sets the registry's aliases as the ledger says; returns them."""
-    with office() as promotion:
-        promotion.apply_aliases()
-        return promotion.registry.aliases()
+    promotion = office()
+    promotion.apply_aliases()
+    return promotion.registry.aliases()

@@ -42,7 +42,7 @@ def score(partition: str) -> dict:
     day = parse_partition(partition)
     registry = Registry(client())
     with engine.session("score") as spark, ledger.run(spark, "score", partition) as run:
-        champion = Promotion(registry, DeltaLedger(spark), get_config()).champion()
+        champion = Promotion(registry, DeltaLedger(), get_config()).champion()
         if champion is None:
             return {"skipped": "there is no champion yet: promote a model first"}
         stale = staleness.stale_feeds(spark, day)

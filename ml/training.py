@@ -155,7 +155,7 @@ def _name_aliases(spark, registry, partition: str, identity: str, version, autho
     from ml.decisions import DeltaLedger, decision_on
     from ml.promotion import CANDIDATE, CHALLENGER, Promotion
 
-    promotion = Promotion(registry, DeltaLedger(spark), config)
+    promotion = Promotion(registry, DeltaLedger(), config)
     if decision_on(promotion.entries(), version.number):
         return
     booster = registry.find("booster_identity", identity)

@@ -50,8 +50,8 @@ def build(partition: str) -> dict[str, Any]:
     with engine.session("bronze") as spark, ledger.run(spark, "bronze", partition) as run:
         waiting = pending(spark)
         accounts, held = _build_all(spark, waiting, known)
-        ledger.forget_batches(spark, {b.batch_id for b in waiting} - {a.batch_id for a in accounts})
-        ledger.record_batches(spark, accounts, run.run_id)
+        ledger.forget_batches({b.batch_id for b in waiting} - {a.batch_id for a in accounts})
+        ledger.record_batches(accounts, run.run_id)
         for account in accounts:
             run.details[account.contract] = run.details.get(account.contract, 0) + account.rows_accepted
         if held:
@@ -62,15 +62,13 @@ def build(partition: str) -> dict[str, Any]:
 
 def pending(spark: SparkSession) -> list[landing.Batch]:
     """Landed batches whose rows have not been published (or rejected as a whole) yet."""
-    closed = tables.published_batches(spark) | closed_batches(spark)
+    closed = tables.published_batches(spark) | closed_batches()
     return [batch for batch in landing.landed() if batch.batch_id not in closed]
 
 
-def closed_batches(spark: SparkSession) -> set[str]:
+def closed_batches() -> set[str]:
     """The ids of batches with nothing to publish: without rows, or rejected as a whole by a person."""
-    nothing = "rows_in = 0 OR reasons['batch_rejected'] = rows_in"
-    rows = ledger.batches(spark).where(nothing).select("batch_id").collect()
-    return {row[0] for row in rows}
+    return {row["batch_id"] for row in ledger.booked() if row["rows_in"] == ledger.rows_rejected(row)}
 
 
 def _build_all(

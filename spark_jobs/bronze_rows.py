@@ -276,10 +276,10 @@ def _with_first_delivery(spark: SparkSession, delivery: Delivery, keyed: DataFra
 
 def _before(spark: SparkSession, delivery: Delivery) -> DataFrame | None:
     """Rows of the contract's batches before these: published, or built just now; None where there is no table."""
-    name = tables.build_name(delivery.contract.bronze_table)
-    if not spark.catalog.tableExists(name):
+    table = delivery.contract.bronze_table
+    if not tables.has_build(table):
         return None
-    return spark.table(name).where(f"{SEQUENCE} < {delivery.batches[0].sequence}")
+    return spark.table(tables.build_name(table)).where(f"{SEQUENCE} < {delivery.batches[0].sequence}")
 
 
 def _known_at(contract: Contract) -> list[str]:

@@ -12,14 +12,13 @@ from datetime import date
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from lakehouse import engine, tables
+from lakehouse import delta_log, engine, tables
 from lakehouse.known import known_on
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 log = logging.getLogger("vinelake.changes")
-DELETION_VECTORS = "deletionVectors"
 
 
 def first_known(
@@ -51,7 +50,7 @@ def _first_day(spark: SparkSession, table: str, before: int | None, now: int, wi
         sides = [(version, sign) for version, sign in ((before, -1), (now, 1)) if version is not None]
         rows = [(_rows(spark, table, version), sign) for version, sign in sides]
         columns = [c for c in rows[-1][0].columns if c not in without]
-        if len(rows) == 2 and DELETION_VECTORS not in _features(spark, table):
+        if len(rows) == 2 and not delta_log.has_deletion_vectors(tables.build_location(table)):
             rows = _in_files_of_one_side(spark, rows)
         parts = [_told(frame, columns, sign) for frame, sign in rows]
         both = reduce(lambda one, other: one.unionByName(other), parts)
@@ -76,11 +75,6 @@ def _in_files_of_one_side(spark: SparkSession, rows: Sequence[tuple[DataFrame, i
         own = sorted(files - others)
         found.append((spark.read.schema(frame.schema).parquet(*own) if own else frame.limit(0), sign))
     return found
-
-
-def _features(spark: SparkSession, table: str) -> Collection[str]:
-    """What Delta says of the table; with deletion vectors, one file may hold other rows in another version."""
-    return spark.sql(f"DESCRIBE DETAIL {tables.build_name(table)}").collect()[0]["tableFeatures"]
 
 
 def _told(rows: DataFrame, columns: Collection[str], sign: int) -> DataFrame:

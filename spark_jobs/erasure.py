@@ -136,7 +136,7 @@ def _finish(number: str, trail: Trail, strip: Strip, models: Models, step: Calla
             "remaining": _remaining(trail),
         }
         facts["is_complete"] = not facts["remaining"] and not trail.other_keys
-        return certificate.issue(spark, number, facts)
+        return certificate.issue(number, facts)
 
 
 def _consents(trail: Trail) -> list[consents.Consent]:

@@ -65,8 +65,8 @@ def build(partition: str) -> dict[str, Any]:
                 "build", ["--exclude", "tag:full", "--exclude-resource-type", "unit_test"], variables
             )
             source_features.build(spark, dates, tables.build_name(TABLE), keep=keep)
-        version, rows = builds.written(spark, TABLE)
-        builds.record(spark, run.run_id, [builds.Made(TABLE, version, rows, now)])
+        version, rows = builds.written(TABLE)
+        builds.record(run.run_id, [builds.Made(TABLE, version, rows, now)])
         kinds = [str(result.node.resource_type) for result in results]
         run.details.update(
             as_of=[day.isoformat() for day in dates],

@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse import contracts, engine, ledger, tables
+from lakehouse import contracts, control, engine, ledger, tables
 from lakehouse.contracts import Contract
 from lakehouse.errors import ConfigError
 from lakehouse.settings import get_settings
@@ -31,7 +31,6 @@ RELEASE_SCHEMA = (
     "batch_id string, source_file string, row_number bigint, contract string, release_partition string, "
     "released_by string, reason string, released_at timestamp"
 )
-REJECTED = "batch_rejected"
 
 
 def held(spark: SparkSession, contract: str | None = None, reason: str | None = None) -> DataFrame:
@@ -68,7 +67,7 @@ def release(contract_id: str, partition: str, by: str, why: str, reason: str | N
         noted = [
             (r["batch_id"], r["source_file"], r["row_number"], contract_id, partition, by, why, utc_now()) for r in rows
         ]
-        tables.append_control(spark, "release", RELEASE_SCHEMA, noted)
+        control.append("release", RELEASE_SCHEMA, noted)
         run.details.update(rows=len(rows), file=str(path))
         return {"rows": len(rows), "file": str(path)}
 
@@ -86,7 +85,7 @@ def reject_batches(batch_ids: Collection[str], by: str, why: str) -> dict[str, A
                 f"batch {published[0]} is published already", remedy="correct it by a later drop; history is kept"
             )
         accounts = [_rejected(batch) for batch in batches]
-        ledger.record_batches(spark, accounts, run.run_id)
+        ledger.record_batches(accounts, run.run_id)
         for table in sorted({f"bronze.{batch.contract}" for batch in batches} | {bronze.QUARANTINE}):
             tables.begin_build(spark, table)  # rows of them that were built, but held back, go
         run.details.update(batches=list(batch_ids), by=by, why=why)
@@ -106,7 +105,7 @@ def _rejected(batch: landing.Batch) -> ledger.BatchAccount:
         rows_accepted=0,
         rows_quarantined=rows,
         rows_duplicate=0,
-        reasons={REJECTED: rows},
+        reasons={ledger.REJECTED: rows},
         profile={},
     )
 

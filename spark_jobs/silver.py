@@ -41,7 +41,7 @@ def build(partition: str) -> dict[str, Any]:
             if silver_plan.is_current(table, now, built, builds.head(table.name)):
                 return None
             _make(reader, table, now, built.get((table.name, published.get(table.name, -1))))
-            version, rows = builds.written(spark, table.name)
+            version, rows = builds.written(table.name)
             return Made(table.name, version, rows, now)
 
         for step in plan(known):
@@ -49,7 +49,7 @@ def build(partition: str) -> dict[str, Any]:
         run.details.update({m.table: m.rows for m in made})
         if silver_economy.SUBJECTS in run.details:
             run.details["unresolved_subjects"] = silver_economy.unresolved(reader)
-        builds.record(spark, run.run_id, made)
+        builds.record(run.run_id, made)
         return dict(run.details)
 
 

@@ -57,12 +57,11 @@ def batch() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """Every batch with its rows in = accepted + quarantined + duplicates."""
-    from lakehouse import engine, ledger
+    from lakehouse import ledger
 
     columns = "batch_id contract partition files bytes rows_in rows_accepted rows_quarantined rows_duplicate reasons"
-    with engine.session() as spark:
-        rows = ledger.batches(spark).orderBy("recorded_at", "contract").select(*columns.split()).collect()
-    show(columns.split(), rows, as_json)
+    rows = sorted(ledger.booked(), key=lambda row: (row["recorded_at"], row["contract"]))
+    show(columns.split(), [[row[column] for column in columns.split()] for row in rows], as_json)
 
 
 @batch.command()

@@ -64,12 +64,9 @@ def resume() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """Every certificate, after the chain of their hashes was checked."""
-    from lakehouse import engine, tables
     from lakehouse.erasure import certificate
 
-    with engine.session() as spark:
-        tables.ensure_schemas(spark)
-        held = certificate.verified(spark)
+    held = certificate.verified()
     columns = ["seq", "erasure", "issued_at", "who", "author", "reason", "ground", "is_complete"]
     show(columns, [[body.get(c) for c in columns] for body in held], as_json)
 

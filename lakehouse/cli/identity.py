@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date
 
 import click
 
@@ -63,7 +63,6 @@ def correct(
     reason: str,
 ) -> None:  # fmt: skip
     """Say who a key is. It holds from now on, over every rule and rerun, until the next word on the same key."""
-    from lakehouse import engine
     from lakehouse.time import parse_partition, utc_now
     from spark_jobs.identity import corrections, departments, job
 
@@ -75,8 +74,7 @@ def correct(
     system = departments.SYSTEMS.get(department, department)
     made_at = utc_now().replace(tzinfo=None)
     entry = corrections.entry(system, department, key, enterprise, author, reason, made_at, day, withdraw)
-    with engine.session() as spark:
-        job.correct(spark, entry)
+    job.correct(entry)
     click.echo(entry.column("correction_id")[0].as_py())
 
 
@@ -84,13 +82,12 @@ def correct(
 @json_option
 def corrections_(as_json: bool) -> None:
     """Everything that was corrected, by whom and why, oldest first."""
-    from lakehouse import engine, query, tables
+    from lakehouse.time import in_business_time
     from spark_jobs.identity import job
 
-    with engine.session() as spark:
-        tables.ensure_schemas(spark)
-        rows = query.in_business_time(job.corrections(spark).select(*CORRECTION_COLUMNS)).collect()
-    show(CORRECTION_COLUMNS, rows, as_json)
+    told = job.corrections().to_pylist()
+    rows = [{**row, "made_at": in_business_time(row["made_at"].replace(tzinfo=UTC))} for row in told]
+    show(CORRECTION_COLUMNS, [[row[column] for column in CORRECTION_COLUMNS] for row in rows], as_json)
 
 
 def _published(spark, table: str) -> None:

@@ -27,10 +27,9 @@ def restatement() -> None:
 @json_option
 def show_(partition: str | None, part: str | None, limit: int, as_json: bool) -> None:
     """The report of a restatement; with --json every row of it, one a line."""
-    from lakehouse import engine, restatements
+    from lakehouse import restatements
 
-    with engine.session() as spark:
-        found = dict(zip(COLUMNS, restatements.last(spark, partition), strict=True))
+    found = dict(zip(COLUMNS, restatements.last(partition), strict=True))
     first = found["sources"][0]
     if not as_json:
         told = f"restatement of partition {first.partition}: features as known at {first.as_of}, "

@@ -21,10 +21,9 @@ def waiver() -> None:
 @click.option("--batch", "batch_id", metavar="ID", help="Only for this batch.")
 def add(table: str, rule: str, why: str, until: str, batch_id: str | None) -> None:
     """Let RULE of TABLE be broken; both are named as in the gate's report, RULE may hold `*`."""
-    from lakehouse import engine, waivers
+    from lakehouse import waivers
 
-    with engine.session() as spark:
-        entry = waivers.add(spark, table, rule, get_settings().author, why, until, batch_id)
+    entry = waivers.add(table, rule, get_settings().author, why, until, batch_id)
     click.echo(f"waiver {entry.waiver_id}: {entry.rule} of {entry.table_name}, by {entry.word}; now run the gate again")
 
 
@@ -33,11 +32,10 @@ def add(table: str, rule: str, why: str, until: str, batch_id: str | None) -> No
 @json_option
 def list_(every: bool, as_json: bool) -> None:
     """Waivers that count today."""
-    from lakehouse import engine, waivers
+    from lakehouse import waivers
 
     columns = ["waiver_id", "table_name", "rule", "batch_id", "author", "reason", "ends_on", "withdrawn_by"]
-    with engine.session() as spark:
-        found = waivers.entries(spark) if every else waivers.live(spark)
+    found = waivers.entries() if every else waivers.live()
     show(columns, [[getattr(w, c) for c in columns] for w in found], as_json)
 
 
@@ -45,8 +43,7 @@ def list_(every: bool, as_json: bool) -> None:
 @click.argument("waiver_id")
 def withdraw(waiver_id: str) -> None:
     """End a waiver now; it stays on record."""
-    from lakehouse import engine, waivers
+    from lakehouse import waivers
 
-    with engine.session() as spark:
-        entry = waivers.withdraw(spark, waiver_id, get_settings().author)
+    entry = waivers.withdraw(waiver_id, get_settings().author)
     click.echo(f"waiver {entry.waiver_id} withdrawn: {entry.rule} of {entry.table_name} holds again")

@@ -10,15 +10,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lakehouse import tables
+from lakehouse import control
 from lakehouse.errors import ConfigError, IntegrityError
 from lakehouse.settings import get_settings
 from lakehouse.time import utc_now
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 SCHEMA = "seq bigint, erasure string, issued_at string, certificate string, previous_hash string, entry_hash string"
 
@@ -28,10 +25,10 @@ def folder() -> Path:
     return get_settings().home / "erasures" / (get_settings().environment or "main")
 
 
-def issue(spark: SparkSession, erasure: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+def issue(erasure: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Writes the certificate of an erasure into the ledger, once, then its files; returns it as it stands."""
-    name = tables.ensure_control_table(spark, "erasure", SCHEMA)
-    held = verified(spark)
+    control.ensure("erasure", SCHEMA)
+    seen, held = control.version("erasure"), verified()
     body = next((each for each in held if each["erasure"] == erasure), None)
     if body is None:
         body = {
@@ -44,20 +41,22 @@ def issue(spark: SparkSession, erasure: str, facts: Mapping[str, Any]) -> dict[s
         body["entry_hash"] = _hash(body)
         text = json.dumps(body, ensure_ascii=False, sort_keys=True)
         row = (body["seq"], erasure, body["issued_at"], text, body["previous_hash"], body["entry_hash"])
-        spark.createDataFrame([row], SCHEMA).createOrReplaceTempView("new_erasure")
-        spark.sql(
-            f"MERGE INTO {name} AS old USING new_erasure AS new ON old.seq = new.seq WHEN NOT MATCHED THEN INSERT *"
-        )
+        if not control.append_next("erasure", SCHEMA, [row], seen):
+            raise IntegrityError(
+                "another erasure ended at the same moment",
+                where=f"control.erasure, entry {body['seq']}",
+                remedy="ask for the erasure again: what is gone is found gone, and the certificate follows",
+            )
     folder().mkdir(parents=True, exist_ok=True)
     (folder() / f"{erasure}.json").write_text(json.dumps(body, indent=1, ensure_ascii=False), encoding="utf-8")
     (folder() / f"{erasure}.md").write_text(as_markdown(body), encoding="utf-8")
     return body
 
 
-def verified(spark: SparkSession) -> list[dict[str, Any]]:
+def verified() -> list[dict[str, Any]]:
     """Every certificate in order; an IntegrityError names the first that was changed or does not follow."""
-    name = tables.ensure_control_table(spark, "erasure", SCHEMA)
-    held = [json.loads(row[0]) for row in spark.sql(f"SELECT certificate FROM {name} ORDER BY seq").collect()]
+    rows = sorted(control.rows("erasure", SCHEMA), key=lambda row: row["seq"])
+    held = [json.loads(row["certificate"]) for row in rows]
     previous = ""
     for number, body in enumerate(held, start=1):
         if (body["seq"], body["previous_hash"], body["entry_hash"]) != (number, previous, _hash(body)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lakehouse import engine, ledger, tables
+from lakehouse import delta_log, engine, ledger, tables
 from lakehouse.time import parse_partition
 from spark_jobs.contradictions import job, statement
 
@@ -28,5 +28,5 @@ def build(partition: str) -> dict[str, Any]:
             for table, view in TABLES.items():
                 tables.overwrite(spark.table(view), table)
         for table in TABLES:
-            run.details[table] = spark.table(tables.build_name(table)).count()
+            run.details[table] = delta_log.count(tables.build_location(table))
         return dict(run.details)

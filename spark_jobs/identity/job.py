@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakehouse import engine, tables
+from lakehouse import control, engine, tables
 from lakehouse import ledger as runs
 from lakehouse.time import parse_partition
 from spark_jobs import silver_plan
@@ -53,7 +53,7 @@ def build(partition: str) -> dict[str, Any]:
         if not departments.are_built(spark, known):
             return dict(run.details)
         changed = arrow(departments.changes(spark, known), CHANGES)
-        corrected = arrow(corrections(spark), CORRECTIONS)
+        corrected = corrections()
         code, said = _code(), _digest(changed, corrected)
         before = _published(spark, code)
         new = arrow(_unheard(departments.rows(spark, known), before), ROWS)
@@ -68,25 +68,23 @@ def build(partition: str) -> dict[str, Any]:
         versions = {TABLES[part]: write(part) for part in TABLES}
         run.details.update({name: getattr(built, part).num_rows for part, name in TABLES.items()})
         run.details["pairs_compared"], run.details["new_mentions"] = built.compared, new.num_rows
-        _record(spark, f"{code} {said}", versions)
+        _record(f"{code} {said}", versions)
         return dict(run.details)
 
 
-def corrections(spark: SparkSession) -> DataFrame:
-    """Every correction ever entered, in order."""
-    name = tables.ensure_control_table(spark, "identity_correction", CORRECTION_SCHEMA)
-    return spark.table(name).orderBy("made_at", "correction_id")
+def corrections() -> pa.Table:
+    """Every correction ever entered, in order; times of UTC without their zone, as in the ledger of identity."""
+    rows = control.rows("identity_correction", CORRECTION_SCHEMA)
+    rows.sort(key=lambda row: (row["made_at"], row["correction_id"]))
+    told = pa.Table.from_pylist(rows, control.arrow_schema(CORRECTION_SCHEMA))
+    return naive(told).select(CORRECTIONS.names).cast(CORRECTIONS)
 
 
-def correct(spark: SparkSession, entry: pa.Table) -> None:
+def correct(entry: pa.Table) -> None:
     """Enters a correction (`corrections.entry`); the same one is entered once. It acts with the next build."""
-    tables.ensure_schemas(spark)
-    name = tables.ensure_control_table(spark, "identity_correction", CORRECTION_SCHEMA)
-    spark.createDataFrame(_zoned(entry)).createOrReplaceTempView("new_correction")
-    spark.sql(
-        f"MERGE INTO {name} AS old USING new_correction AS new ON old.correction_id = new.correction_id "
-        "WHEN NOT MATCHED THEN INSERT *"
-    )
+    names = control.arrow_schema(CORRECTION_SCHEMA).names
+    rows = [tuple(row[name] for name in names) for row in _zoned(entry).to_pylist()]
+    control.merge("identity_correction", CORRECTION_SCHEMA, rows, ("correction_id",))
 
 
 def _published(spark: SparkSession, code: str) -> tuple[Ledger, str] | None:
@@ -97,8 +95,8 @@ def _published(spark: SparkSession, code: str) -> tuple[Ledger, str] | None:
     if not set(TABLES.values()) <= set(manifest.versions):
         return None
     now = {name: manifest.versions[name] for name in TABLES.values()}
-    rows = spark.table(_control(spark)).orderBy("built_at").collect()
-    made = [row["digest"] for row in rows if dict(row["versions"]) == now and row["digest"].startswith(code)]
+    rows = sorted(control.rows("identity_build", BUILD_SCHEMA), key=lambda row: row["built_at"])
+    made = [row["digest"] for row in rows if row["versions"] == now and row["digest"].startswith(code)]
     if not made:
         return None
     read = {part: naive(tables.read(spark, name).toArrow()) for part, name in TABLES.items()}
@@ -143,13 +141,8 @@ def _timed(table: pa.Table, zone: str | None) -> pa.Table:
     return table.cast(pa.schema(list(zip(table.column_names, kinds, strict=True))))
 
 
-def _record(spark: SparkSession, digest: str, versions: Mapping[str, int]) -> None:
-    row = (digest, dict(versions), datetime.now(UTC))
-    tables.append_control(spark, "identity_build", BUILD_SCHEMA, [row])
-
-
-def _control(spark: SparkSession) -> str:
-    return tables.ensure_control_table(spark, "identity_build", BUILD_SCHEMA)
+def _record(digest: str, versions: Mapping[str, int]) -> None:
+    control.append("identity_build", BUILD_SCHEMA, [(digest, dict(versions), datetime.now(UTC))])
 
 
 def _code() -> str:

@@ -56,8 +56,7 @@ def approve_restatements() -> None:
     """Lets invoices change the past of every firm, as a drop with one changed invoice in a hundred does."""
     from lakehouse import waivers
 
-    with engine.session() as spark:
-        waivers.add(spark, "silver.vat_invoice", "restatement_within_limit", "anna", "a revised drop", "2099-12-31")
+    waivers.add("silver.vat_invoice", "restatement_within_limit", "anna", "a revised drop", "2099-12-31")
 
 
 @pytest.fixture(scope="session")

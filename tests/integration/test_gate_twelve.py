@@ -154,16 +154,15 @@ def _check_report(lakehouse: Settings) -> None:
 def _dead_waivers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Adds one waiver that has ended and one that was withdrawn; those that are not sound are refused."""
     given = {"table": f"bronze.{SALE}", "rule": "location:*", "author": "ann", "reason": "r", "until": "2999-12-31"}
-    with engine.session() as spark:
-        for wrong in ({"reason": " "}, {"until": "2020-01-01"}, {"until": ""}, {"table": "sales"}):
-            with pytest.raises(ConfigError):
-                waivers.add(spark, **(given | wrong))
-        withdrawn = waivers.add(spark, **given)
-        waivers.withdraw(spark, withdrawn.waiver_id, "ben")
-        with monkeypatch.context() as patch:
-            patch.setattr(waivers, "today", lambda: date(2020, 1, 1))
-            waivers.add(spark, **(given | {"until": "2020-01-31"}))
-        assert waivers.live(spark) == [] and len(waivers.entries(spark)) == 2
+    for wrong in ({"reason": " "}, {"until": "2020-01-01"}, {"until": ""}, {"table": "sales"}):
+        with pytest.raises(ConfigError):
+            waivers.add(**(given | wrong))
+    withdrawn = waivers.add(**given)
+    waivers.withdraw(withdrawn.waiver_id, "ben")
+    with monkeypatch.context() as patch:
+        patch.setattr(waivers, "today", lambda: date(2020, 1, 1))
+        waivers.add(**(given | {"until": "2020-01-31"}))
+    assert waivers.live() == [] and len(waivers.entries()) == 2
 
 
 def _check_waived(lakehouse: Settings, batch_id: str) -> None:

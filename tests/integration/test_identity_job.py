@@ -74,9 +74,9 @@ def test_from_silver_to_links_and_on(lakehouse: Settings) -> None:
     )
     with engine.session() as spark:
         said = entry("gas", "gas", "G1", TWO, "li", "seen on site", datetime(2024, 1, 6))
-        job.correct(spark, said)
-        job.correct(spark, said)
-        assert job.corrections(spark).count() == 1
+        job.correct(said)
+        job.correct(said)
+        assert job.corrections().num_rows == 1
     later = job.build("2024-01-07")
     assert later["new_mentions"] == 1
     publish("2024-01-07")

@@ -33,7 +33,7 @@ def test_upkeep_changes_no_row_and_breaks_no_publication(lakehouse: Settings) ->
         tables.publish(spark, first, "test", "2020-03-01")
         rows = tables.content_hash(tables.read(spark, LOAN))
         made_from = builds.Input({"bronze.bank__loan": 7}, "as defined")
-        builds.record(spark, "run", [builds.Made(LOAN, first[LOAN], 400, made_from)])
+        builds.record("run", [builds.Made(LOAN, first[LOAN], 400, made_from)])
 
     assert maintenance.compact() == {LOAN: 20}
     with engine.session() as spark:

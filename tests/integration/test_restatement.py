@@ -265,7 +265,7 @@ def second_day(lakehouse: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator
             for kind in OF
             for n, day in ((2, SECOND), (3, THIRD))
         ]
-        ledger.record_batches(spark, accounts, "test")
+        ledger.record_batches(accounts, "test")
     sales, returns = ordinary(date(2020, 1, 1), SECOND, "2")
     silver[INVOICES] += sales
     silver[RETURNS] += returns
@@ -273,8 +273,7 @@ def second_day(lakehouse: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def report(partition: str | None = None):
-    with engine.session() as spark:
-        return restatements.last(spark, partition)
+    return restatements.last(partition)
 
 
 def test_a_quarter_sent_anew_is_reported_held_approved_and_forgotten(
@@ -319,9 +318,8 @@ def test_a_quarter_sent_anew_is_reported_held_approved_and_forgotten(
         e.enterprise_id: [e.band_before, e.band_after] for e in enterprises if e.band_before != e.band_after
     } == crossed
 
-    with engine.session() as spark:
-        for table, batch in ((RETURNS, "t2"), (INVOICES, "i2")):
-            waivers.add(spark, table, restatement.RULE, "anna", "the office says why", "2099-12-31", batch)
+    for table, batch in ((RETURNS, "t2"), (INVOICES, "i2")):
+        waivers.add(table, restatement.RULE, "anna", "the office says why", "2099-12-31", batch)
     passed = gate("silver", SECOND.isoformat())
     assert passed["tables"] == 2
     assert Counter(s.outcome for s in report()[0]) == {"waived": 2}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import engine, tables
+from lakehouse import control, engine, tables
 from lakehouse.settings import Settings
 
 pytestmark = pytest.mark.engine
@@ -173,13 +173,12 @@ def test_jobs_that_make_the_same_ledger_at_once_all_go_on(spark) -> None:
     start, failed = threading.Barrier(4), []
 
     def work(number: int) -> None:
-        with engine.session() as own:
-            for ledger in range(4):
-                start.wait(60)
-                try:
-                    tables.append_control(own, f"race_{ledger}", "number int", [(number,)])
-                except Exception as error:  # told below, in the test's own thread
-                    failed.append(error)
+        for ledger in range(4):
+            start.wait(60)
+            try:
+                control.append(f"race_{ledger}", "number int", [(number,)])
+            except Exception as error:  # told below, in the test's own thread
+                failed.append(error)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:

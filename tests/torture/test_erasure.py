@@ -97,7 +97,7 @@ def freeze(spark) -> snapshots.Snapshot:
     sample = snapshots.freeze(rows, {"target_fingerprint": "t", "query_date": DAY}, datasets_dir())
     facts = {"partition": DAY, "model": "m", "version": "1", "action": decisions.REGISTER, "actor": "anna"}
     evidence = json.dumps({"snapshot_id": sample.snapshot_id})
-    decisions.record(decisions.DeltaLedger(spark), **facts, outcome="registered", evidence=evidence)
+    decisions.record(decisions.DeltaLedger(), **facts, outcome="registered", evidence=evidence)
     return sample
 
 
@@ -182,7 +182,7 @@ def test_the_erased_are_nowhere_and_all_else_is_what_it_was(people: Contract) ->
         marked = tables.read(spark, TABLE).where(f"person_number = '{marks[0]}' AND person_name = '{marks[0]}'")
         assert sorted(r["record_id"] for r in marked.collect()) == ["R000003", "R000007", "R777"]
         assert tables.read(spark, TABLE).where(f"person_name = '{shared}'").count() == names - 3 == 1
-        assert [body["erasure"] for body in certificate.verified(spark)] == [done[0]["erasure"], firm["erasure"]]
+        assert [body["erasure"] for body in certificate.verified()] == [done[0]["erasure"], firm["erasure"]]
 
     left = snapshots.load(sample.path)
     assert FIRM not in set(left.rows()["enterprise_id"]) and len(left.rows()) == 7

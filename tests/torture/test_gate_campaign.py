@@ -160,4 +160,4 @@ def pass_by_waiver(error: GateFailed) -> None:
         settings: Settings = get_settings()
         findings = spark.table(f"{settings.schema_name('control')}.gate_finding").where("outcome = 'broken'")
         for row in findings.select("table_name", "batch_id").distinct().collect():
-            waivers.add(spark, row["table_name"], "*", "campaign", error.what[:200], "2999-12-31", row["batch_id"])
+            waivers.add(row["table_name"], "*", "campaign", error.what[:200], "2999-12-31", row["batch_id"])

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from lakehouse import delta_log, direct, tables
+from lakehouse import control, delta_log, direct, tables
 from lakehouse.errors import ConfigError
 from lakehouse.settings import Settings
 from spark_jobs import feature_access
@@ -29,7 +29,7 @@ def publish(number: int, versions: Mapping[str, int]) -> None:
         "published_at": pa.array([datetime(2022, 3, number, tzinfo=UTC)], pa.timestamp("us", "UTC")),
         "versions": pa.array([list(versions.items())], pa.map_(pa.string(), pa.int64())),
     }
-    write_deltalake(tables.control_location("manifest"), pa.table(row), mode="append")
+    write_deltalake(control.location("manifest"), pa.table(row), mode="append")
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_before_the_first_publication_there_is_nothing(settings: Settings) -> No
 
 
 def test_the_greatest_value_is_that_of_the_rows_also_where_the_log_does_not_tell_it(settings: Settings) -> None:
-    place = tables.control_location("numbers")
+    place = control.location("numbers")
     assert delta_log.greatest(place, "number") is None and delta_log.version(place) is None
     for numbers in ([3, 9], [4]):
         write_deltalake(place, pa.table({"number": numbers, "other": [[n] for n in numbers]}), mode="append")
@@ -104,4 +104,4 @@ def test_the_greatest_value_is_that_of_the_rows_also_where_the_log_does_not_tell
     write_deltalake(place, pa.table({"number": pa.array([None], pa.int64()), "other": [[1]]}), mode="append")
     assert delta_log.greatest(place, "number") == 9  # of the last file the log tells no greatest
     with pytest.raises(ConfigError, match="there is no table"):
-        delta_log.rows(tables.control_location("nowhere"), ["number"])
+        delta_log.rows(control.location("nowhere"), ["number"])

@@ -99,7 +99,7 @@ def test_scores_that_break_their_rules_are_held_back(spark, firms, statement):
 
 
 def test_the_ledger_table_keeps_order_chain_and_refuses_a_taken_number(spark):
-    ledger = DeltaLedger(spark)
+    ledger = DeltaLedger()
     about = {"partition": "2024-01-01", "model": "m", "version": "1", "actor": "a", "outcome": "o"}
     first = record(ledger, action="register", comment="评语 'quoted'", **about)
     record(ledger, action="check", **about)

@@ -1,0 +1,202 @@
+"""Ledgers: the small Delta tables of schema `control`, read and written without the engine.
+
+Runs, batches, gates, waivers and the manifest come a row at a time. An engine plans and commits one for a second; the
+library that reads Delta's log does it in some ten milliseconds. For SQL the engine knows them as it knows any table
+(`lakehouse.tables.find_catalog`). Columns are stated in Spark's words, `name type, …`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakehouse import delta_log
+from lakehouse.errors import IntegrityError
+from lakehouse.settings import get_settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Row = tuple[Any, ...]
+ATTEMPTS = 20  # of a commit that rivals went before
+
+
+def location(name: str) -> str:
+    """Where a ledger lies."""
+    settings = get_settings()
+    return str(settings.warehouse_dir / settings.schema_name("control") / name)
+
+
+def version(name: str) -> int | None:
+    """How often a ledger was written; None before it is there."""
+    return delta_log.version(location(name))
+
+
+def names() -> set[str]:
+    """The ledgers that are there."""
+    return {log.parent.name for log in Path(location("")).glob("*/_delta_log") if any(log.glob("*.json"))}
+
+
+def ensure(name: str, columns: str) -> None:
+    """Makes a ledger that is not there; one of an earlier release gets the columns that came since."""
+    from deltalake import DeltaTable, Schema
+    from deltalake.exceptions import DeltaError
+
+    place, schema = location(name), arrow_schema(columns)
+    if delta_log.version(place) is None:
+        days = f"interval {get_settings().retention_days} days"
+        kept = {"delta.logRetentionDuration": days, "delta.deletedFileRetentionDuration": days}
+        try:
+            DeltaTable.create(place, schema, mode="ignore", configuration=kept)
+        except DeltaError:
+            if delta_log.version(place) is None:  # else a rival has made it in the meantime
+                raise
+    held = set(delta_log.columns(place))
+    if missing := [field for field in Schema.from_arrow(schema).fields if field.name not in held]:
+        DeltaTable(place).alter.add_columns(missing)
+
+
+def append(name: str, columns: str, rows: Sequence[Row]) -> None:
+    """Adds rows in one commit; nothing for none."""
+    from deltalake import CommitProperties, write_deltalake
+
+    if rows:
+        ensure(name, columns)
+        tries = CommitProperties(max_commit_retries=ATTEMPTS)
+        write_deltalake(location(name), _table(columns, rows), mode="append", commit_properties=tries)
+
+
+def append_next(name: str, columns: str, rows: Sequence[Row], seen: int) -> bool:
+    """Adds rows if nothing was written since version `seen`; tells whether they were added."""
+    from deltalake import CommitProperties, DeltaTable, write_deltalake
+    from deltalake.exceptions import CommitFailedError
+
+    once = CommitProperties(max_commit_retries=0)
+    try:
+        write_deltalake(
+            DeltaTable(location(name), version=seen), _table(columns, rows), mode="append", commit_properties=once
+        )
+    except CommitFailedError:
+        return False
+    return True
+
+
+def merge(name: str, columns: str, rows: Sequence[Row], keys: Sequence[str]) -> None:
+    """Writes rows in one commit; each takes the place of the one with its keys, if there is one."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import CommitFailedError
+
+    if not rows:
+        return
+    ensure(name, columns)
+    same = " AND ".join(f"old.{key} = new.{key}" for key in keys)
+    for _ in range(ATTEMPTS):
+        merger = DeltaTable(location(name)).merge(_table(columns, rows), same, source_alias="new", target_alias="old")
+        try:
+            merger.when_matched_update_all().when_not_matched_insert_all().execute()
+        except CommitFailedError:
+            continue  # a rival wrote meanwhile: what it wrote is read again
+        return
+    raise IntegrityError(f"others kept writing control.{name}", where=location(name), remedy="run the task again")
+
+
+def delete(name: str, key: str, values: Sequence[str]) -> None:
+    """Removes the rows whose `key` is one of some texts; nothing where there is no ledger."""
+    from deltalake import DeltaTable
+
+    if values and version(name) is not None:
+        listed = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+        DeltaTable(location(name)).delete(f"{key} IN ({listed})")
+
+
+def rows(name: str, columns: str, key: str | None = None, values: Collection[Any] = ()) -> list[dict[str, Any]]:
+    """Rows with the columns stated here, all or those whose `key` is one of `values`; none before the ledger is there.
+
+    In no order; times have their zone.
+    """
+    place = location(name)
+    if delta_log.version(place) is None:
+        return []
+    ensure(name, columns)
+    schema = arrow_schema(columns)
+    found = delta_log.rows(place, schema.names, None, key, values).to_pylist()
+    mapped = [field.name for field in schema if str(field.type).startswith("map")]
+    return [{**row, **{c: dict(row[c]) for c in mapped if row[c] is not None}} for row in found]
+
+
+@cache
+def arrow_schema(columns: str) -> pa.Schema:
+    """Columns in Spark's words as an Arrow schema."""
+    import pyarrow as pa
+
+    words = iter(re.findall(r"\w+|[<>,:]", columns))
+    fields, name = [], next(words, None)
+    while name is not None:
+        kind, after = _kind(words)
+        fields.append(pa.field(name, kind))
+        name = next(words, None) if after == "," else None
+    return pa.schema(fields)
+
+
+def _kind(words: Iterator[str]) -> tuple[pa.DataType, str | None]:
+    """The type that comes next, and the mark behind it."""
+    import pyarrow as pa
+
+    word = next(words)
+    if word == "array":
+        inner = _inside(words)
+        return pa.list_(inner[0]), next(words, None)
+    if word == "map":
+        key, value = _inside(words)
+        return pa.map_(key, value), next(words, None)
+    if word == "struct":
+        next(words)
+        fields, mark = [], ","
+        while mark == ",":
+            name = next(words)
+            next(words)  # the colon
+            kind, mark = _kind(words)
+            fields.append(pa.field(name, kind))
+        return pa.struct(fields), next(words, None)
+    kinds = {
+        "string": pa.string(), "int": pa.int32(), "bigint": pa.int64(), "double": pa.float64(), "boolean": pa.bool_(),
+        "date": pa.date32(), "timestamp": pa.timestamp("us", "UTC"),
+    }  # fmt: skip
+    return kinds[word], next(words, None)
+
+
+def _inside(words: Iterator[str]) -> list[pa.DataType]:
+    """The types between angle brackets."""
+    next(words)
+    found, mark = [], ","
+    while mark == ",":
+        kind, mark = _kind(words)
+        found.append(kind)
+    return found
+
+
+def _table(columns: str, rows: Sequence[Row]) -> pa.Table:
+    import pyarrow as pa
+
+    schema = arrow_schema(columns)
+    cells = [
+        [_cell(value, field.type) for value in column]
+        for field, column in zip(schema, zip(*rows, strict=True), strict=True)
+    ]
+    return pa.table([pa.array(c, f.type) for c, f in zip(cells, schema, strict=True)], schema=schema)
+
+
+def _cell(value: Any, kind: pa.DataType) -> Any:
+    """A value as Arrow takes it: a mapping as pairs, a tuple as the members of a structure."""
+    import pyarrow as pa
+
+    if value is None:
+        return None
+    if pa.types.is_map(kind):
+        return [(key, _cell(item, kind.item_type)) for key, item in dict(value).items()]
+    if pa.types.is_struct(kind) and not isinstance(value, Mapping):
+        return dict(zip([kind.field(i).name for i in range(kind.num_fields)], value, strict=True))
+    return value
