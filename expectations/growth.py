@@ -6,7 +6,6 @@ day follows the day. Whether it does is read from the table's own log; otherwise
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +14,12 @@ from expectations.report import Finding
 from expectations.suites import Expectation
 from lakehouse import delta_log, engine, ledger, tables
 from lakehouse.waivers import BETWEEN_TABLES
-from spark_jobs import landing
+from spark_jobs import bronze_growth, landing
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 QUARANTINE = "quarantine.record"
-# How Delta's log tells a write of whole batches: as the condition was stated, or as the engine understood it.
-WHOLE_BATCHES = re.compile(r"\W*batch_sequence(?:#\d+L?)? (?:=|IN|INSET) ([\dL, ()]+)\W*")
 
 
 def fed(spark: SparkSession) -> list[str]:
@@ -61,7 +58,7 @@ def _rows_held(booked: Any) -> int:
 
 def _slice(batches: Collection[str]) -> str:
     """The condition that the rows of landed batches meet, given the batches' ids."""
-    return landing.slice_of(batch for batch in landing.landed() if batch.batch_id in batches)
+    return landing.slice_of(batch.sequence for batch in landing.landed() if batch.batch_id in batches)
 
 
 def _slices(changed: Mapping[str, int], waiting: Sequence[Any]) -> dict[str, str]:
@@ -70,7 +67,8 @@ def _slices(changed: Mapping[str, int], waiting: Sequence[Any]) -> dict[str, str
     found = {}
     for table, version in changed.items():
         mine = {r["batch_id"] for r in waiting if table in (QUARANTINE, f"bronze.{r['contract']}")}
-        if table in published and _grew_by_batches(table, published[table], version, mine):
+        grew = bronze_growth.grew_by(table, published[table], version) if table in published else None
+        if grew is not None and grew <= {b.sequence for b in landing.landed() if b.batch_id in mine}:
             found[table] = _slice(mine)
     return found
 
@@ -126,22 +124,3 @@ def _equals(table: str, what: str, counted: int, booked: int) -> Finding:
     rule = f"{tables.split(table)[1]}: {what} equal the batch ledger"
     detail = f"{counted} against {booked}"
     return Finding(BETWEEN_TABLES, rule, counted == booked, None, None, detail, can_be_waived=False)
-
-
-def _grew_by_batches(table: str, since: int, until: int, batches: set[str]) -> bool:
-    """Whether all that happened to a table since a version is that slices of these batches were replaced."""
-    mine = {batch.sequence for batch in landing.landed() if batch.batch_id in batches}
-    for row in delta_log.entries(tables.build_location(table), since, until):
-        facts = row.get("operationParameters") or {}
-        if row["operation"] == "RESTORE" and facts.get("version") == str(since):
-            return True
-        written = batches_of(facts.get("predicate", ""))
-        if row["operation"] not in ("WRITE", "DELETE") or not written or not written <= mine:
-            return False
-    return True
-
-
-def batches_of(predicate: str) -> set[int]:
-    """The places of the batches that an entry of a table's log replaced or removed; none if it did anything else."""
-    found = WHOLE_BATCHES.fullmatch(predicate)
-    return set(map(int, re.findall(r"\d+", found[1]))) if found else set()

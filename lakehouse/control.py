@@ -108,23 +108,41 @@ def delete(name: str, key: str, values: Sequence[str]) -> None:
     from deltalake import DeltaTable
 
     if values and version(name) is not None:
-        listed = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
-        DeltaTable(location(name)).delete(f"{key} IN ({listed})")
+        DeltaTable(location(name)).delete(_is_one_of(key, values))
 
 
-def rows(name: str, columns: str, key: str | None = None, values: Collection[Any] = ()) -> list[dict[str, Any]]:
-    """Rows with the columns stated here, all or those whose `key` is one of `values`; none before the ledger is there.
+def rows(name: str, columns: str, key: str | None = None, values: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Rows with the columns stated here, all or those whose `key` is one of some texts, in no order.
 
-    In no order; times have their zone.
+    None before the ledger is there. Times have their zone.
     """
     place = location(name)
     if delta_log.version(place) is None:
         return []
     ensure(name, columns)
     schema = arrow_schema(columns)
-    found = delta_log.rows(place, schema.names, None, key, values).to_pylist()
+    found = _chosen(place, schema.names, key, values) if key else delta_log.rows(place, schema.names)
     mapped = [field.name for field in schema if str(field.type).startswith("map")]
-    return [{**row, **{c: dict(row[c]) for c in mapped if row[c] is not None}} for row in found]
+    return [{**row, **{c: dict(row[c]) for c in mapped if row[c] is not None}} for row in found.to_pylist()]
+
+
+def _chosen(place: str, names: Sequence[str], key: str, values: Collection[str]) -> pa.Table:
+    """Rows whose `key` is one of some texts; Arrow's own filter does not read what a merge has written."""
+    import pyarrow as pa
+    from deltalake import DeltaTable, QueryBuilder
+
+    if not values:
+        return pa.table({name: [] for name in names})
+    asked = f"SELECT {', '.join(names)} FROM ledger WHERE {_is_one_of(key, values)}"
+    return pa.table(QueryBuilder().register("ledger", DeltaTable(place)).execute(asked).read_all())
+
+
+def _is_one_of(key: str, values: Collection[str]) -> str:
+    return f"{key} IN ({', '.join(_quoted(value) for value in values)})"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 @cache

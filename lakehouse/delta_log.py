@@ -83,17 +83,17 @@ def rows(
     return held.to_table(columns=list(names), filter=where)
 
 
-def greatest(location: str, name: str) -> Any:
+def greatest(location: str, name: str, at_version: int | None = None) -> Any:
     """The greatest value of a column, by what the log tells of each file; None where there is no table or no row."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    held = _opened(location)
+    held = _opened(location, at_version)
     if held is None:
         return None
     files = pa.table(held.get_add_actions(flatten=True))
     if f"max.{name}" not in files.column_names or files[f"max.{name}"].null_count:
-        return pc.max(rows(location, [name])[name]).as_py()
+        return pc.max(rows(location, [name], at_version)[name]).as_py()
     return pc.max(files[f"max.{name}"]).as_py()
 
 
@@ -103,18 +103,27 @@ def _dataset(location: str, at_version: int | None) -> Dataset:
     try:
         return _there(location, at_version).to_pyarrow_dataset()
     except DeltaError as error:
-        raise ConfigError(
-            f"the table cannot be read without the engine: {error}",
-            where=location,
-            remedy="read it with `vinelake sql` or a Spark session",
-        ) from error
+        raise _unreadable(location, error) from error
 
 
 def _there(location: str, at_version: int | None = None) -> Any:
-    held = _opened(location, at_version)
+    from deltalake.exceptions import DeltaError
+
+    try:
+        held = _opened(location, at_version)
+    except DeltaError as error:
+        raise _unreadable(location, error) from error
     if held is None:
         raise ConfigError("there is no table", where=location, remedy="`vinelake tables` lists the tables")
     return held
+
+
+def _unreadable(location: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"the table cannot be read without the engine: {error}",
+        where=location,
+        remedy="read it with `vinelake sql` or a Spark session",
+    )
 
 
 def _opened(location: str, at_version: int | None = None) -> Any:

@@ -140,21 +140,16 @@ def ensure_control_table(spark: SparkSession, name: str, columns: str) -> str:
     return f"{get_settings().schema_name('control')}.{name}"
 
 
-def _make(spark: SparkSession, statement: str, attempts: int = 5) -> None:
+def _make(spark: SparkSession, statement: str, attempts: int = 4) -> None:
     """Runs a statement that makes something which is not there yet, or lets be what is.
 
     The first jobs of a lakehouse, or of an engine that was started anew, come at once: one that is second in making
     something is told an error, and finds it when it asks again.
     """
-    from pyspark.errors import PySparkException
-
-    for left in reversed(range(attempts)):
-        try:
-            spark.sql(statement)
+    for _ in range(attempts):
+        if _is_made(spark, statement):
             return
-        except PySparkException as error:
-            if not left or not any(condition in str(error) for condition in MADE_MEANWHILE):
-                raise
+    spark.sql(statement)
 
 
 def _restore_catalog(spark: SparkSession) -> None:
@@ -325,12 +320,30 @@ def _brings_nothing(now: Manifest, changed: Mapping[str, int], batches: Collecti
 
 
 def _point_views(spark: SparkSession, versions: Mapping[str, int]) -> None:
-    """Pins each table's view to its version. Replacing a view would drop it first, and readers would miss it."""
-    for table, version in sorted(versions.items()):
-        view, rows = published_name(table), f"SELECT * FROM {at_version(table, version)}"
-        if not is_published(spark, table):
-            _make(spark, f"CREATE VIEW IF NOT EXISTS {view} AS {rows}")
-        spark.sql(f"ALTER VIEW {view} AS {rows}")  # also a new one: another may have made it, of another version
+    """Pins each table's view to its version, or to the one that was published in the meantime.
+
+    Replacing a view would drop it first, and readers would miss it.
+    """
+    while versions:
+        for table, version in sorted(versions.items()):
+            rows = f"SELECT * FROM {at_version(table, version)}"
+            if is_published(spark, table) or not _is_made(spark, f"CREATE VIEW {published_name(table)} AS {rows}"):
+                spark.sql(f"ALTER VIEW {published_name(table)} AS {rows}")
+        now = current_manifest().versions
+        versions = {table: now[table] for table, version in versions.items() if now.get(table, version) != version}
+
+
+def _is_made(spark: SparkSession, statement: str) -> bool:
+    """Runs a statement that makes something; tells whether it did, or somebody else had."""
+    from pyspark.errors import PySparkException
+
+    try:
+        spark.sql(statement)
+    except PySparkException as error:
+        if not any(condition in str(error) for condition in MADE_MEANWHILE):
+            raise
+        return False
+    return True
 
 
 def repair_views(spark: SparkSession) -> None:

@@ -218,7 +218,7 @@ def _hold(
         if held:
             rows = broken.selectExpr(*bronze_rows.quarantine_columns(delivery.contract))
             statistics = ("contract", "received_on", "batch_id", "batch_sequence")
-            slice_held = landing.slice_of(b for b in delivery.batches if b.batch_id in held)
+            slice_held = landing.slice_of(b.sequence for b in delivery.batches if b.batch_id in held)
             with _QUARANTINE_IS_WRITTEN:
                 tables.replace_where(rows, QUARANTINE, slice_held, statistics)
         return accounts

@@ -51,7 +51,7 @@ class Delivery:
     @property
     def slice(self) -> str:
         """The condition that the batches' rows meet, in bronze and in quarantine."""
-        return slice_of(self.batches)
+        return slice_of(batch.sequence for batch in self.batches)
 
     def halves(self) -> tuple[Delivery, Delivery]:
         """The first half of the batches and the others; the first is empty for a single batch."""

@@ -100,12 +100,12 @@ def landed() -> list[Batch]:
     return sorted(_manifests(), key=lambda b: b.sequence)
 
 
-def slice_of(batches: Iterable[Batch]) -> str:
-    """The condition that the rows of some batches meet in bronze and in quarantine.
+def slice_of(sequences: Iterable[int]) -> str:
+    """The condition that the rows of some batches meet in bronze and in quarantine, by the batches' places.
 
     By numbers of the column's own type: with others, Delta would not pass over files by their least and greatest.
     """
-    return f"{SEQUENCE} IN ({', '.join(f'{batch.sequence}L' for batch in batches)})"
+    return f"{SEQUENCE} IN ({', '.join(f'{number}L' for number in sorted(sequences))})"
 
 
 def last_batch(contract_id: str) -> Batch | None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakehouse import tables
+from lakehouse import delta_log, tables
 from lakehouse.contracts import Contract
-from spark_jobs import silver_versions
+from lakehouse.errors import ConfigError
+from spark_jobs import bronze_growth, silver_versions
+from spark_jobs.landing import SEQUENCE, slice_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -21,38 +23,56 @@ LEAST_ROWS = 100_000
 LARGEST_SHARE = 0.1
 
 
-def new_batches(spark: SparkSession, contract: Contract, since: int, now: int) -> list[str] | None:
-    """The batches that a bronze table got between two of its versions; None where a merge would not do or not pay.
+def new_batches(spark: SparkSession, contract: Contract, since: int, now: int) -> list[int] | None:
+    """The batches that a bronze table got between two of its versions, by their places in the chain; None where a merge
+    would not do or not pay.
 
-    A batch is told by its id and number of rows: one that went or changed its rows cannot be merged. Neither can
-    records whose values are carried on, nor what came after a version that retention has removed.
+    The table's log tells them, if nothing but new batches was written; else the rows of every batch are counted on both
+    sides: one that went or changed its rows cannot be merged. Neither can records whose values are carried on, nor what
+    came after a version that retention has removed.
     """
-    from pyspark.errors import PySparkException
-
     if contract.silver is None or contract.silver.carry:
         return None
-    name = tables.build_name(contract.bronze_table)
-    counted = "SELECT batch_id, count(*) AS n FROM {} VERSION AS OF {} GROUP BY batch_id"
+    table = contract.bronze_table
+    place = tables.build_location(table)
     try:
-        held = {r["batch_id"]: r["n"] for r in spark.sql(counted.format(name, since)).collect()}
+        before, after = delta_log.count(place, since), delta_log.count(place, now)
+        new = _told_by_the_log(table, since, now)
+    except ConfigError:
+        return None
+    if after < LEAST_ROWS or after - before > LARGEST_SHARE * after:
+        return None
+    return new if new is not None else _counted(spark, table, since, now)
+
+
+def _told_by_the_log(table: str, since: int, now: int) -> list[int] | None:
+    """The batches that came, if all that came since are later in the chain than all that were there."""
+    new = bronze_growth.grew_by(table, since, now)
+    last = delta_log.greatest(tables.build_location(table), SEQUENCE, since)
+    return sorted(new) if new is not None and (last is None or all(batch > last for batch in new)) else None
+
+
+def _counted(spark: SparkSession, table: str, since: int, now: int) -> list[int] | None:
+    """The batches that came, if of none of those that were there the number of rows is another."""
+    from pyspark.errors import PySparkException
+
+    counted = f"SELECT {SEQUENCE}, count(*) AS n FROM {{}} GROUP BY {SEQUENCE}"
+    try:
+        sides = [spark.sql(counted.format(tables.at_version(table, v))).collect() for v in (since, now)]
     except PySparkException:
         return None
-    found = {r["batch_id"]: r["n"] for r in spark.sql(counted.format(name, now)).collect()}
-    new = {batch: n for batch, n in found.items() if batch not in held}
+    held, found = ({row[SEQUENCE]: row["n"] for row in rows} for rows in sides)
     if any(found.get(batch) != n for batch, n in held.items()):
         return None
-    if sum(found.values()) < LEAST_ROWS or sum(new.values()) > LARGEST_SHARE * sum(found.values()):
-        return None
-    return sorted(new)
+    return sorted(found.keys() - held.keys())
 
 
-def merge(accepted: DataFrame, contract: Contract, batches: list[str]) -> None:
+def merge(accepted: DataFrame, contract: Contract, batches: list[int]) -> None:
     """Merges into a table's build what the given batches change; it has to stand at the version before them."""
     record = contract.silver
     assert record is not None, f"{contract.id} has no property silver"
-    spark, listed = accepted.sparkSession, ", ".join(f"'{batch}'" for batch in batches)
-    keys = list(record.keys)
-    touched = accepted.where(f"batch_id IN ({listed})").select(*keys).distinct().alias("touched")
+    spark, keys = accepted.sparkSession, list(record.keys)
+    touched = accepted.where(slice_of(batches)).select(*keys).distinct().alias("touched")
     rows = accepted.alias("told").join(touched, _same("told", "touched", keys), "left_semi")
     made = silver_versions.of_contract(rows, contract)
     view = f"made_of_{tables.split(record.table)[1]}"  # of its own: tables are merged side by side

@@ -77,12 +77,12 @@ def sources(known: Mapping[str, Contract]) -> Iterator[Source]:
 
 def are_built(spark: SparkSession, known: Mapping[str, Contract]) -> bool:
     """Whether any source has been built."""
-    return any(_built(known[source.contract]) for source in sources(known))
+    return any(_built(spark, known[source.contract]) for source in sources(known))
 
 
 def rows(spark: SparkSession, known: Mapping[str, Contract]) -> DataFrame:
     """ROWS of every source that has been built: each distinct wording once, as first known."""
-    parts = [_part(spark, known[s.contract], s) for s in sources(known) if _built(known[s.contract])]
+    parts = [_part(spark, known[s.contract], s) for s in sources(known) if _built(spark, known[s.contract])]
     if not parts:
         return spark.createDataFrame([], ddl(ROWS))
     told = reduce(lambda one, other: one.unionByName(other), parts)
@@ -99,7 +99,7 @@ def rows(spark: SparkSession, known: Mapping[str, Contract]) -> DataFrame:
 def changes(spark: SparkSession, known: Mapping[str, Contract]) -> DataFrame:
     """CHANGES: what the registry's change book says of mergers, splits, branches and renames."""
     contract = known.get(CHANGE_BOOK)
-    if contract is None or not _built(contract):
+    if contract is None or not _built(spark, contract):
         return spark.createDataFrame([], ddl(CHANGES))
     assert contract.silver is not None
     return (
@@ -126,8 +126,8 @@ def _part(spark: SparkSession, contract: Contract, source: Source) -> DataFrame:
     return table.where(source.where).selectExpr(*cells)
 
 
-def _built(contract: Contract) -> bool:
-    return contract.silver is not None and tables.has_build(contract.silver.table)
+def _built(spark: SparkSession, contract: Contract) -> bool:
+    return contract.silver is not None and spark.catalog.tableExists(tables.build_name(contract.silver.table))
 
 
 def ddl(schema: pa.Schema) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from expectations.growth import batches_of
 from lakehouse import engine, ledger, tables
 from lakehouse.errors import GateFailed
 from lakehouse.settings import Settings
 from spark_jobs import bronze, landing
+from spark_jobs.bronze_growth import batches_of
 from tests import feeds
 from tests.drops import drop, invoice, sound_sales
 from tests.feeds import METER, land, lines, page, reading, use_feed

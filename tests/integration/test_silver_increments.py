@@ -11,6 +11,7 @@ import pytest
 from lakehouse import contracts, engine, tables
 from lakehouse.settings import Settings, get_settings
 from spark_jobs import silver, silver_merge, silver_plan, silver_versions
+from spark_jobs.landing import slice_of
 
 pytestmark = pytest.mark.engine
 
@@ -37,7 +38,7 @@ def receive(batch: int, readings: list[tuple[str, int, int, str]], gone: bool = 
     with engine.session("receive") as spark:
         tables.ensure_schemas(spark)
         frame = spark.createDataFrame(rows, f"{columns}, {TRACE}")
-        tables.replace_where(frame.where(f"not {gone}"), BRONZE, f"batch_id = 'batch{batch}'")
+        tables.replace_where(frame.where(f"not {gone}"), BRONZE, slice_of([batch]))
         tables.publish(spark, {BRONZE: tables.build_version(BRONZE)}, "test", "2019-02-01")
 
 
@@ -58,11 +59,11 @@ def equals_a_whole_build() -> bool:
 
 
 @pytest.fixture
-def merging(lakehouse: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def merging(lakehouse: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Small tables are merged too; the batches that were merged."""
-    merged: list[str] = []
+    merged: list[int] = []
 
-    def noted(accepted: object, contract: object, batches: list[str]) -> None:
+    def noted(accepted: object, contract: object, batches: list[int]) -> None:
         merged.extend(batches)
         merge(accepted, contract, batches)
 
@@ -73,7 +74,7 @@ def merging(lakehouse: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[li
     return merged
 
 
-def test_only_new_input_is_built_and_a_merge_is_a_whole_build(merging: list[str]) -> None:
+def test_only_new_input_is_built_and_a_merge_is_a_whole_build(merging: list[int]) -> None:
     receive(1, [("A", 1, 1, "10"), ("A", 2, 1, "11"), ("B", 1, 2, "20")])
     assert build() == {SILVER: 3, **dict.fromkeys(FILES, 0)}
     with engine.session() as spark:
@@ -85,13 +86,13 @@ def test_only_new_input_is_built_and_a_merge_is_a_whole_build(merging: list[str]
     # an earlier revision that came late, a later one, a repetition, and a record never heard of
     receive(2, [("B", 1, 1, "25"), ("A", 2, 2, "111"), ("A", 1, 1, "10"), ("C", 5, 1, "30")])
     assert build() == {SILVER: 6}
-    assert merging == ["batch2"] and equals_a_whole_build()
+    assert merging == [2] and equals_a_whole_build()
     with engine.session() as spark:
         found = tables.read(spark, SILVER).where("account_number = 'B'").orderBy("version_no").collect()
         assert [(r["version_no"], int(r["energy_kwh"]), r["batch_sequence"]) for r in found] == [(1, 25, 2), (2, 20, 1)]
 
 
-def test_a_merge_begins_at_what_is_published(merging: list[str]) -> None:
+def test_a_merge_begins_at_what_is_published(merging: list[int]) -> None:
     receive(1, [("A", 1, 1, "10"), ("B", 1, 1, "20")])
     build()
     receive(2, [("A", 1, 2, "12")])
@@ -99,10 +100,10 @@ def test_a_merge_begins_at_what_is_published(merging: list[str]) -> None:
     with engine.session("stray") as spark:
         spark.sql(f"DELETE FROM {tables.build_name(SILVER)} WHERE account_number = 'B'")  # and its orphan wrote on
     assert build() == {SILVER: 3}
-    assert merging == ["batch2", "batch2"] and equals_a_whole_build()
+    assert merging == [2, 2] and equals_a_whole_build()
 
 
-def test_a_batch_that_went_makes_the_table_anew(merging: list[str]) -> None:
+def test_a_batch_that_went_makes_the_table_anew(merging: list[int]) -> None:
     receive(1, [("A", 1, 1, "10")])
     receive(2, [("A", 1, 2, "12"), ("B", 1, 1, "20")])
     build()

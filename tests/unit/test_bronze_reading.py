@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from expectations.growth import batches_of
 from lakehouse.errors import ConfigError
 from lakehouse.settings import Settings
 from spark_jobs import bronze_files
+from spark_jobs.bronze_growth import batches_of
 from spark_jobs.bronze_rows import Delivery
 from spark_jobs.landing_files import ReceivedFile
 from tests import feeds

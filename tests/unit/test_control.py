@@ -47,6 +47,10 @@ def test_a_row_takes_the_place_of_the_one_with_its_keys(settings: Settings) -> N
     control.merge("note", COLUMNS, [row("b", 5), row("c", None)], ("name",))
     found = {r["name"]: r["n"] for r in control.rows("note", COLUMNS)}
     assert found == {"a": 1, "b": 5, "c": None}
+    (chosen,) = control.rows("note", COLUMNS, "name", ["b", "it's"])
+    assert chosen == {**dict(zip(control.arrow_schema(COLUMNS).names, row("b", 5), strict=True)),
+                      "told": {"q": {"value": 0.5, "count": 3}}}  # fmt: skip
+    assert control.rows("note", COLUMNS, "name", []) == []
     control.delete("note", "name", ["a", "it's"])
     control.delete("nothing", "name", ["a"])
     assert names() == ["b", "c"] and control.version("nothing") is None
