@@ -6,7 +6,9 @@ The engine takes a tenth of a second and more to plan each such question; the lo
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from lakehouse.errors import ConfigError
 
@@ -45,6 +47,16 @@ def count(location: str, at_version: int | None = None) -> int:
     if files["num_records"].null_count:
         return _dataset(location, at_version).count_rows()
     return pc.sum(files["num_records"]).as_py()
+
+
+def paths(location: str, name: str, least: int, greatest: int) -> list[str]:
+    """The data files of a table that may hold rows with such values of a column, by what the log tells of each file."""
+    import pyarrow as pa
+
+    found = pa.table(_there(location).get_add_actions(flatten=True)).to_pylist()
+    low, high = f"min.{name}", f"max.{name}"
+    near = [f for f in found if f.get(low) is None or (f[low] <= greatest and f[high] >= least)]
+    return [str(Path(location) / unquote(f["path"])) for f in near]
 
 
 def files(location: str) -> int:

@@ -43,6 +43,7 @@ COMPILE_WHAT_STAYS_HOT = [
     "-XX:Tier4CompileThreshold=150000",
     "-XX:Tier4BackEdgeThreshold=400000",
 ]
+ALL_DIFFERENT = ("record_id", "record_key", "record_hash", "row_number", "published_at")
 NAMESPACE = uuid.UUID("6f0f6c1e-6b1b-4c39-9b3c-2f1f0a6f5a11")
 
 # The modules Spark's own launcher opens (org.apache.spark.launcher.JavaModuleOptions), without the
@@ -261,6 +262,8 @@ def _server_conf(settings: Settings) -> dict[str, str]:
         "spark.databricks.delta.properties.defaults.deletedFileRetentionDuration": retention,
         "spark.databricks.delta.properties.defaults.logRetentionDuration": retention,
         "spark.sql.parquet.compression.codec": "zstd",
+        # Values that are hardly ever the same: to look for the same ones first takes a twelfth of writing bronze.
+        **{f"spark.hadoop.parquet.enable.dictionary#{name}": "false" for name in ALL_DIFFERENT},
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.maxPlanStringLength": "8192",

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from lakehouse import contracts, engine, ledger, tables
+from lakehouse import contracts, delta_log, engine, ledger, tables
 from lakehouse.contracts import Contract
 from lakehouse.errors import ContractError, GateFailed, IntegrityError, VinelakeError
 from lakehouse.settings import get_settings
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 QUARANTINE = "quarantine.record"
 RANKED_UP_TO = 200_000  # rows: for so few a query of its own takes longer than the sort
 FILES_TOGETHER, BYTES_TOGETHER = 500, 128 << 20  # of batches that are taken in together; a larger one comes alone
+COUNTED_WITHIN = "1GB"  # of memory, beyond which contents are counted on disk
 SCHEMA_CHANGED = "schema_changed:"
 HOLDING = (GateFailed, IntegrityError, ContractError)  # what holds up a feed and no other
 FileOfBatch = tuple[str, str]  # a batch's id and the name of a file of it
@@ -158,7 +159,7 @@ def build_batches(spark: SparkSession, delivery: Delivery) -> list[ledger.BatchA
     # checked in the table afterwards; only if it broke that, they are written again.
     ranked = delivery.repeats_are_expected or sum(f.data_lines for _, f in files) <= RANKED_UP_TO
     _write_sound(spark, delivery, files, ranked)
-    if not ranked and _has_copies(spark, delivery):
+    if not ranked and _has_copies(delivery):
         _write_sound(spark, delivery, files, ranked=True)
     sound = _count_sound(spark, delivery)
     short = [(b, f) for b, f in files if sound.get((b.batch_id, f.name), {"n": 0})["n"] != f.data_lines]
@@ -182,10 +183,26 @@ def _written(spark: SparkSession, delivery: Delivery) -> DataFrame:
     return spark.table(tables.build_name(delivery.contract.bronze_table)).where(delivery.slice)
 
 
-def _has_copies(spark: SparkSession, delivery: Delivery) -> bool:
-    """Whether any content stands twice in a batch as written."""
-    contents = _written(spark, delivery).groupBy("batch_id", "record_hash").count()
-    return not contents.where("count > 1").limit(1).isEmpty()
+def _has_copies(delivery: Delivery) -> bool:
+    """Whether any content stands twice in a batch as written.
+
+    Asked of the files themselves: for millions of contents, nearly all different, the engine takes a fifth of the time
+    that it took to write them. Two contents alike in 64 bits by accident would only be looked at more closely.
+    """
+    import duckdb
+
+    settings, batches = get_settings(), [batch.sequence for batch in delivery.batches]
+    place = tables.build_location(delivery.contract.bronze_table)
+    paths = delta_log.paths(place, landing.SEQUENCE, min(batches), max(batches))
+    of_batches = f"{landing.SEQUENCE} IN ({', '.join(map(str, batches))})"
+    same = f"SELECT 1 FROM read_parquet(?) WHERE {of_batches} GROUP BY hash(record_hash, {landing.SEQUENCE})"
+    limits = {
+        "memory_limit": COUNTED_WITHIN,
+        "threads": settings.engine_cores,
+        "temp_directory": str(settings.home / "spill"),
+    }
+    with duckdb.connect(config=limits) as database:
+        return bool(database.execute(f"{same} HAVING count(*) > 1 LIMIT 1", [paths]).fetchall())
 
 
 def _count_sound(spark: SparkSession, delivery: Delivery) -> Counts:
