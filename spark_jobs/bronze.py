@@ -194,6 +194,8 @@ def _has_copies(delivery: Delivery) -> bool:
     settings, batches = get_settings(), [batch.sequence for batch in delivery.batches]
     place = tables.build_location(delivery.contract.bronze_table)
     paths = delta_log.paths(place, landing.SEQUENCE, min(batches), max(batches))
+    if not paths:
+        return False  # no row was sound
     of_batches = f"{landing.SEQUENCE} IN ({', '.join(map(str, batches))})"
     same = f"SELECT 1 FROM read_parquet(?) WHERE {of_batches} GROUP BY hash(record_hash, {landing.SEQUENCE})"
     limits = {
