@@ -277,10 +277,8 @@ class _Validator:
         settings = result.expectation_config
         told = {k: v for k, v in settings.kwargs.items() if k != "batch_id"}
         rule = settings.type.removeprefix("expect_") + ": " + ", ".join(f"{k} {v}" for k, v in told.items())
-        exception = _exception_text(result.exception_info)
-        return Finding(
-            table, rule, bool(result.success), rows, (result.result or {}).get("unexpected_count"), exception
-        )
+        broken = 0 if result.success else (result.result or {}).get("unexpected_count")
+        return Finding(table, rule, bool(result.success), rows, broken, _exception_text(result.exception_info))
 
     def _name(self, table: str) -> str:
         if table in self.changed:
