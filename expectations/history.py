@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from statistics import median
 
 from lakehouse.gate_policy import BLOCKING, FACTOR, OFF, WARNING, GatePolicy, Tolerance
+from lakehouse.time import days_from_new_year
 
 MAD_TO_SD = 1.4826
 # Standard deviations at which a rule of each severity is broken. A clean year of fifty feeds asks some 10⁵ questions.
@@ -28,6 +29,9 @@ UPWARD = {"age", "repeated", "unknown"}  # strays that matter in one direction a
 SEASON_DAYS = 21  # to both sides of the day of the year
 YEAR_DAYS = 365.25
 FULL_YEAR_DAYS = 350
+# Work fades out before the lunar new year and comes back after the lantern festival; days from the new year's first.
+FEAST_DAYS = range(-12, 20)
+FEAST_NEAR = 4  # days by which a batch's place in the feast may differ from that of another year's
 DAYS_FOR_VOLUME = 60  # months have their rhythm: two of them have to be known before a volume can hold anything back
 
 
@@ -153,6 +157,8 @@ def _judge_one(
         # A Monday as small as Sundays are is worth a word, and holds nothing back: holidays make such Mondays.
         reach = reached if severity == BLOCKING else [s.value for s in values]
         low, high = bounds(family, statistic.count, values, reach, amount, DEVIATIONS[severity])
+        if family == "volume":
+            high = min(high, _most_in_feast(statistic, profile, alike, amount, DEVIATIONS[severity]))
         beyond = max(statistic.value - high, 0.0 if family in UPWARD else low - statistic.value)
         if beyond > 0:
             told = [_told(family, value, profile) for value in (low, high, statistic.value)]
@@ -221,6 +227,31 @@ def _season(profile: Profile, alike: Sequence[Profile], minimum: int) -> Sequenc
         if len(chosen) >= minimum:
             return chosen
     return alike
+
+
+def _most_in_feast(
+    statistic: Statistic, profile: Profile, alike: Sequence[Profile], amount: float, deviations: float
+) -> float:
+    """The most rows (logarithm) that the days around the lunar new year may bring; no bound on other days.
+
+    The season by the solar year is some weeks off there. Few batches are known that fell on the same days of a feast,
+    one a year, so the tolerance counts twice.
+    """
+    place = _place_in_feast(profile)
+    if place is None:
+        return math.inf
+    known = [p for p in alike if (at := _place_in_feast(p)) is not None and abs(at - place) <= FEAST_NEAR]
+    values = [p.statistics["volume"] for p in known if "volume" in p.statistics]
+    if not values:
+        return math.inf
+    most = max(values, key=lambda s: s.value)
+    return most.value + 2 * amount + _chance("volume", most.value, statistic.count, [most], deviations)[1]
+
+
+def _place_in_feast(profile: Profile) -> int | None:
+    """Days from the lunar new year to the middle of the days that a batch covers; None outside the feast."""
+    days = days_from_new_year(profile.received_on - timedelta(days=(profile.span_days or 0) // 2 + 1))
+    return days if days in FEAST_DAYS else None
 
 
 def _days_apart(left: Profile, right: Profile) -> float:

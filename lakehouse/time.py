@@ -41,6 +41,14 @@ def parse_partition(partition: str | None) -> date:
         ) from error
 
 
+def days_from_new_year(day: date) -> int:
+    """Days since the nearest first day of a lunar year, negative before it; its feast moves by up to a month."""
+    from lunardate import LunarDate
+
+    starts = (LunarDate(day.year + n, 1, 1).to_solar_date() for n in (0, 1))
+    return min(((day - start).days for start in starts), key=abs)
+
+
 def business_midnight(day: date) -> datetime:
     """00:00 of a day in the business time zone."""
     return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(get_settings().timezone))

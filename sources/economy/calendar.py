@@ -8,23 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from lunardate import LunarDate
 
-# First day of the lunar year (Hong Kong Observatory's conversion tables).
-NEW_YEAR = {
-    2014: "2014-01-31",
-    2015: "2015-02-19",
-    2016: "2016-02-08",
-    2017: "2017-01-28",
-    2018: "2018-02-16",
-    2019: "2019-02-05",
-    2020: "2020-01-25",
-    2021: "2021-02-12",
-    2022: "2022-02-01",
-    2023: "2023-01-22",
-    2024: "2024-02-10",
-    2025: "2025-01-29",
-    2026: "2026-02-17",
-}
+NEW_YEAR = {year: LunarDate(year, 1, 1).to_solar_date().isoformat() for year in range(2014, 2027)}
 # National day week and labour day keep the same dates each year; the other short holidays are left out.
 HOLIDAYS = [("01-01", 1), ("05-01", 3), ("10-01", 7)]
 # One-year loan prime rate and, before it, the central bank's lending rate (People's Bank of China announcements).

@@ -6,13 +6,9 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
+from lunardate import LunarDate
 
-# First day of the lunar year (Hong Kong Observatory calendar tables).
-LUNAR_NEW_YEAR = (
-    "2015-02-19", "2016-02-08", "2017-01-28", "2018-02-16", "2019-02-05", "2020-01-25",
-    "2021-02-12", "2022-02-01", "2023-01-22", "2024-02-10", "2025-01-29", "2026-02-17",
-    "2027-02-06", "2028-01-26", "2029-02-13", "2030-02-03", "2031-01-23",
-)  # fmt: skip
+LUNAR_NEW_YEAR = tuple(LunarDate(year, 1, 1).to_solar_date().isoformat() for year in range(2015, 2032))
 DAYS_CLOSED_BEFORE, DAYS_CLOSED_AFTER = 6, 14
 WEIGHT_WEEKEND, WEIGHT_NEW_YEAR, WEIGHT_MONTH_END = 0.25, 0.06, 1.4
 MONTH_END_FROM = 26  # invoices crowd after this day of a month

@@ -12,6 +12,7 @@ import pytest
 from expectations import history
 from expectations.history import Profile, Statistic
 from lakehouse.gate_policy import BLOCKING, DEFAULTS, OFF, WARNING, GatePolicy, Tolerance
+from lakehouse.time import days_from_new_year
 
 START = date(2023, 1, 2)
 POLICY = GatePolicy()
@@ -148,3 +149,27 @@ def test_keys_that_came_before_are_told_from_a_sample_of_both(again: range, shar
 def test_rows_of_one_key_in_one_batch_count_as_repeated() -> None:
     thrice = replace(week(1), keys=frozenset(range(100)), key_bound=1000, keyed_rows=300)
     assert history.repeated(thrice, []).value == pytest.approx(2 / 3)
+
+
+def test_the_lunar_new_year_has_a_rhythm_of_its_own_though_the_solar_season_was_busy() -> None:
+    # New Year fell on 22 January 2023, so this late January was still; on 10 February 2024, so that one was busy.
+    def weeks(count: int) -> list[Profile]:
+        return [week(n, _rows(START + timedelta(days=7 * n))) for n in range(count)]
+
+    def _rows(received_on: date) -> int:
+        return 45 if -6 <= days_from_new_year(received_on - timedelta(days=4)) <= 12 else 900
+
+    known = weeks(60)
+    feast = week(59, 1)
+    assert date(2024, 2, 12) <= feast.received_on <= date(2024, 2, 19)
+    assert broken(week(59, 45), known[:59]) == {}
+    assert broken(week(59, 150), known[:59]) == {}
+    assert broken(week(59, 1_800), known[:59])["volume"] == BLOCKING
+    # In another month the same number is no more than a busy week.
+    assert "volume" not in {r for r, s in broken(week(40, 1_800), known[:40]).items() if s == BLOCKING}
+
+
+def test_the_nearest_new_year_is_found_across_the_turn_of_the_year() -> None:
+    assert days_from_new_year(date(2023, 1, 22)) == 0
+    assert days_from_new_year(date(2023, 12, 31)) == -41
+    assert days_from_new_year(date(2024, 2, 9)) == -1 and days_from_new_year(date(2024, 3, 1)) == 20
