@@ -57,10 +57,14 @@ signed AS (
         sha256(direction || n) AS invoice_id
     FROM paired
 ),
+voided AS (
+    SELECT *, CASE WHEN fate < 0.02 THEN seen + to_days(1 + CAST(floor(fate * 1000) AS INTEGER)) END AS voided_on
+    FROM signed
+),
 versions AS (
-    SELECT *, 1 AS version_no, 'valid' AS status, seen AS known FROM signed
+    SELECT *, 1 AS version_no, 'valid' AS status, seen AS known, voided_on AS superseded FROM voided
     UNION ALL
-    SELECT *, 2, 'void', seen + to_days(1 + CAST(floor(fate * 1000) AS INTEGER)) FROM signed WHERE fate < 0.02
+    SELECT *, 2, 'void', voided_on, NULL FROM voided WHERE fate < 0.02
 )
 SELECT
     invoice_id, enterprise_id, direction, 'N' || n AS invoice_number, issued_on,
@@ -69,7 +73,9 @@ SELECT
     signed_amount AS amount_excl_tax_cny, CAST(signed_amount * 0.13 AS DECIMAL(18,2)) AS tax_cny,
     CAST(signed_amount * 1.13 AS DECIMAL(18,2)) AS amount_incl_tax_cny, status, signed_amount < 0 AS is_red_letter,
     CASE WHEN signed_amount < 0 AND status = 'valid' THEN 'unlinked' END AS red_letter_link,
-    CAST(NULL AS VARCHAR) AS reverses_invoice_id, CAST(known AS TIMESTAMPTZ) AS known_at, false AS known_at_is_assumed,
+    CAST(NULL AS VARCHAR) AS reverses_invoice_id, CAST(NULL AS DATE) AS reversed_on,
+    CAST(superseded AS TIMESTAMPTZ) AS superseded_at, CAST(known AS TIMESTAMPTZ) AS known_at,
+    false AS known_at_is_assumed,
     CAST(known AS DATE) AS received_on, 'b' || CAST(CAST(known AS DATE) AS VARCHAR) AS batch_id,
     CAST(1 AS BIGINT) AS batch_sequence, 'invoices.csv.gz' AS source_file, n AS row_number, version_no,
     'vat_invoices__invoice' AS source
@@ -91,8 +97,10 @@ def generate(room: Path, count: int, firms: int, years: int) -> None:
     with duckdb.connect(str(room / "made.duckdb")) as connection:
         connection.execute("SET TimeZone = 'Asia/Shanghai'; SET threads = 1; SELECT setseed(0.5)")
         connection.execute(INVOICES.format(first=first, days=days, count=count, firms=firms))
-        for name, known in (("history", f"<= TIMESTAMPTZ '{END}'"), ("day", f"= TIMESTAMPTZ '{QUIET}'")):
-            rows = f"(SELECT * FROM vat_invoice WHERE known_at {known})"
+        told = f"known_at = TIMESTAMPTZ '{QUIET}' OR superseded_at = TIMESTAMPTZ '{QUIET}'"
+        for name, day, which in (("history", END, f"known_at <= TIMESTAMPTZ '{END}'"), ("day", QUIET, told)):
+            so_far = f"if(superseded_at <= TIMESTAMPTZ '{day}', superseded_at, NULL) AS superseded_at"
+            rows = f"(SELECT * REPLACE ({so_far}) FROM vat_invoice WHERE {which})"
             connection.execute(f"COPY {rows} TO '{room / name}.parquet' (ROW_GROUP_SIZE 1000000)")
         connection.execute(f"COPY enterprise TO '{room}/enterprise.parquet'")
     (room / "made.duckdb").unlink()
@@ -142,7 +150,7 @@ def measured(meter: Meter, what: str, found: dict[str, dict[str, float]]) -> Ite
 def spark_side(room: Path) -> tuple[dict[str, dict[str, float]], list[datetime.date], Any]:
     """What the history and the quiet day cost; the dates of the first build and all its features."""
     from lakehouse import engine, tables
-    from spark_jobs import features
+    from spark_jobs import features, silver
 
     found: dict[str, dict[str, float]] = {}
     engine.start()
@@ -150,7 +158,8 @@ def spark_side(room: Path) -> tuple[dict[str, dict[str, float]], list[datetime.d
         meter = Meter(f"http://localhost:{PAGE_PORT}", engine.process().running().pid)
         with engine.session() as spark:
             tables.ensure_schemas(spark)
-            tables.overwrite(spark.read.parquet(str(room / "history.parquet")), "silver.vat_invoice")
+            history = spark.read.parquet(str(room / "history.parquet"))
+            tables.overwrite(history.sortWithinPartitions(*silver.ORDER["silver.vat_invoice"]), "silver.vat_invoice")
             tables.overwrite(spark.read.parquet(str(room / "enterprise.parquet")), "silver.enterprise")
             _publish(spark, tables, PLACES, END)
         with measured(meter, "history", found):
@@ -158,8 +167,12 @@ def spark_side(room: Path) -> tuple[dict[str, dict[str, float]], list[datetime.d
         with engine.session() as spark:
             _publish(spark, tables, features.TABLES, END)
             built = tables.read(spark, features.TABLE).toPandas()
-            day = spark.read.parquet(str(room / "day.parquet"))
-            day.write.format("delta").mode("append").save(tables.build_location("silver.vat_invoice"))
+            spark.read.parquet(str(room / "day.parquet")).createOrReplaceTempView("day")
+            spark.sql(
+                f"MERGE INTO {tables.build_name('silver.vat_invoice')} AS old USING day AS new "
+                "ON old.invoice_id = new.invoice_id AND old.version_no = new.version_no "
+                "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+            )
             _publish(spark, tables, PLACES, QUIET)
         with measured(meter, "quiet day", found):
             print(features.build(str(QUIET)))

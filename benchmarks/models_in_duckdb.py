@@ -26,8 +26,8 @@ def statements(dates: Sequence[date], relations: Mapping[str, str]) -> Iterator[
 def translated(query: str) -> str:
     """A query of Spark's in DuckDB's words."""
     tree = sqlglot.parse_one(query, read="spark")
-    for hint in list(tree.find_all(exp.Hint)):
-        hint.pop()
+    for only_sparks in list(tree.find_all(exp.Hint, exp.Sort)):
+        only_sparks.pop()
     return tree.transform(_rewritten).sql(dialect="duckdb", comments=False, unsupported_level=sqlglot.ErrorLevel.RAISE)
 
 

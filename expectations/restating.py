@@ -157,7 +157,11 @@ def statement(fact: Fact, candidate: str, published: str) -> str:
 def without(fact: Fact, candidate: str, restating: str) -> str:
     """The query of a candidate as it would be without its restating rows; `restating`: the relation of these."""
     condition = same("told", "gone", (*fact.keys, "version_no"))
-    return f"SELECT told.* FROM {candidate} AS told LEFT ANTI JOIN {restating} AS gone ON {condition}"
+    kept = f"FROM {candidate} AS told LEFT ANTI JOIN {restating} AS gone ON {condition}"
+    if fact.table != INVOICES:
+        return f"SELECT told.* {kept}"
+    # What is left is superseded by what is left alone.
+    return f"SELECT told.* EXCEPT (superseded_at), {known.macro('superseded', list(fact.keys))} AS superseded_at {kept}"
 
 
 def same(left: str, right: str, columns: Sequence[str]) -> str:

@@ -153,9 +153,10 @@ SILVER_IDENTITIES = [
         "SELECT 0",
     ),
     Identity(
-        "no version is known before the version it replaces",
-        "SELECT count(*) FROM (SELECT known_at < lag(known_at) OVER (PARTITION BY invoice_id ORDER BY version_no) "
-        "AS is_earlier FROM {silver.vat_invoice}) WHERE is_earlier",
+        "no version is known before the version it replaces, which is superseded when it is known",
+        "SELECT count(*) FROM (SELECT known_at, superseded_at, lead(known_at) OVER (PARTITION BY invoice_id "
+        "ORDER BY version_no) AS next_at FROM {silver.vat_invoice}) "
+        "WHERE next_at < known_at OR NOT superseded_at <=> next_at",
         "SELECT 0",
     ),
     Identity(

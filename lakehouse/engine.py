@@ -264,6 +264,8 @@ def _server_conf(settings: Settings) -> dict[str, str]:
         "spark.sql.parquet.compression.codec": "zstd",
         # Values that are hardly ever the same: to look for the same ones first takes a twelfth of writing bronze.
         **{f"spark.hadoop.parquet.enable.dictionary#{name}": "false" for name in ALL_DIFFERENT},
+        # What is written in an order stands in files that each hold a part of it, and others are passed over.
+        "spark.sql.files.maxRecordsPerFile": "500000",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.maxPlanStringLength": "8192",

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 Refs = frozenset[str]
 NOTHING: Refs = frozenset()
-# A count of a record's versions and bronze's digest of a row tell whether contents changed; they decide no record.
+# The count of a record's versions, when one follows another, and bronze's digest of a row tell whether contents change;
+# they decide no record.
 VERSION = "version_no"
-TELL_APART = {VERSION, "record_hash"}
+TELL_APART = {VERSION, "superseded_at", "record_hash"}
 
 
 @dataclass(frozen=True)

@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 TABLE = "gold.enterprise_features"
-BASES = ("gold.invoice_change", "gold.enterprise_flow_daily", "gold.enterprise_pair_daily")
+BASES = ("gold.invoice_change", "gold.enterprise_flow_daily", "gold.enterprise_pair_monthly")
 TABLES = (TABLE, source_features.TABLE, *BASES)
 OF_INVOICES = ("silver.vat_invoice", "silver.enterprise")
 # What a feature is: a change of it builds all dates anew.
 DEFINED_IN = ("dbt_project.yml", "macros/**/*.sql", "models/**/*.sql", "models/**/*.yml", "source_features/*.yaml")
-# Who is who as seen today; features tell it by the codes known at their date.
-NOT_READ = {identity.SUBJECT: ("enterprise_id", "resolved_at")}
+# In these columns rows change that were known already: who is who as seen today, where features go by the codes known
+# at their date, and until when a version counts, where the one that supersedes it is a row of its own.
+NOT_READ = {identity.SUBJECT: ("enterprise_id", "resolved_at"), "silver.vat_invoice": ("superseded_at",)}
 
 
 def build(partition: str) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lakehouse.known import known_on, macro
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
@@ -34,23 +36,28 @@ def conform(accepted: DataFrame, direction: str) -> DataFrame:
 
 
 def number_versions(rows: DataFrame) -> DataFrame:
-    """Adds `version_no`: an invoice's versions, counted in the order they became known.
+    """Adds `version_no`, an invoice's versions counted in the order they became known, and `superseded_at`.
 
     Listed both valid and void in one drop, the void row is the later version: voiding is final.
     """
     order = "batch_sequence, CASE status WHEN 'valid' THEN 0 ELSE 1 END, source_file, row_number"
     return rows.selectExpr(
-        "*", f"cast(row_number() OVER (PARTITION BY invoice_id ORDER BY {order}) AS int) AS version_no"
+        "*",
+        f"cast(row_number() OVER (PARTITION BY invoice_id ORDER BY {order}) AS int) AS version_no",
+        f"min(known_at) OVER (PARTITION BY invoice_id ORDER BY {order} ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED "
+        "FOLLOWING) AS superseded_at",
     )
 
 
 def link_red_letters(rows: DataFrame) -> DataFrame:
-    """Adds `reverses_invoice_id` and `red_letter_link` (`linked`, `unlinked`, null for other rows).
+    """Adds `red_letter_link` (`linked`, `unlinked`, null for other rows), `reverses_invoice_id` and `reversed_on`, the
+    day on which what it reverses was issued.
 
     A valid red letter reverses the latest valid invoice issued on or before its own day, of the same parties
     and direction and the same absolute total with tax, that was known by then. An invoice is reversed once, by
-    the first red letter (by day, then number) that points at it; a later one that points at the same invoice
-    stays `unlinked`, even where an equal invoice is free. Partial reversals stay `unlinked`.
+    the first red letter (as they became known, then by day and number) that points at it; a later one that points at
+    the same invoice stays `unlinked`, even where an equal invoice is free. Partial reversals stay `unlinked`. What came
+    in later changes no link.
     """
     from pyspark.sql import functions
 
@@ -65,19 +72,21 @@ def link_red_letters(rows: DataFrame) -> DataFrame:
             "AND blue.issued_on <= red.issued_on AND blue.known_at <= red.known_at",
         ),
     )
-    claims = pairs.groupBy(*(f"red.{c}" for c in ("invoice_id", "issued_on", "invoice_number", *PLACE))).agg(
-        functions.expr("max_by(blue.invoice_id, struct(blue.issued_on, blue.invoice_number, blue.invoice_id))").alias(
-            "reverses_invoice_id"
-        )
-    )
-    first = "PARTITION BY reverses_invoice_id ORDER BY issued_on, invoice_number, invoice_id, row_number"
+    latest = functions.expr("max(struct(blue.issued_on, blue.invoice_number, blue.invoice_id))").alias("latest")
+    red = (f"red.{c}" for c in ("invoice_id", "issued_on", "invoice_number", "known_at", *PLACE))
+    claims = pairs.groupBy(*red).agg(latest).selectExpr(
+        "*", "latest.invoice_id AS reverses_invoice_id", "latest.issued_on AS reversed_on"
+    )  # fmt: skip
+    first = "PARTITION BY reverses_invoice_id ORDER BY known_at, issued_on, invoice_number, invoice_id, row_number"
     links = claims.selectExpr("*", f"row_number() OVER ({first}) AS claim").where("claim = 1")
-    return rows.join(links.select(*PLACE, "reverses_invoice_id"), list(PLACE), "left").selectExpr(
+    told = links.select(*PLACE, "reverses_invoice_id", "reversed_on")
+    return rows.join(told, list(PLACE), "left").selectExpr(
         "invoice_id",
         *FACTS,
         "CASE WHEN is_red_letter AND status = 'valid' THEN if(reverses_invoice_id IS NULL, 'unlinked', 'linked') "
         "END AS red_letter_link",
         "reverses_invoice_id",
+        "reversed_on",
         *TRACE,
     )
 
@@ -88,6 +97,8 @@ def by_side(issued: DataFrame, parties: DataFrame) -> DataFrame:
     `issued`: one row per version of an invoice; `parties`: `tax_number`, `enterprise_id`, `party_known_at`, one row a
     number. The number of an invoice is its own; a red letter reverses the invoice that it names, whatever its amount.
     """
+    from pyspark.sql import functions
+
     sides = None
     for direction, own, other in (("sale", "seller", "buyer"), ("purchase", "buyer", "seller")):
         side = issued.join(parties, issued[f"{own}_tax_number"] == parties["tax_number"]).selectExpr(
@@ -109,16 +120,24 @@ def by_side(issued: DataFrame, parties: DataFrame) -> DataFrame:
             "version_no",
         )
         sides = side if sides is None else sides.unionByName(side)
-    known = sides.selectExpr("invoice_id AS reverses_invoice_id").distinct()
-    linked = sides.join(known, sides["named_invoice_id"] == known["reverses_invoice_id"], "left")
+    named = sides.groupBy(sides["invoice_id"].alias("reverses_invoice_id")).agg(
+        functions.expr("min(known_at) AS reversed_known_at"),
+        functions.expr("min(issued_on) AS reversed_issued_on"),
+    )
+    is_named = functions.expr("is_red_letter AND named_invoice_id = reverses_invoice_id")
+    linked = sides.join(named, is_named, "left")
     is_red = "is_red_letter AND status = 'valid'"
+    # What came in after the red letter that names it was not known to be old then.
+    was_known = f"{known_on('reversed_known_at')} <= {known_on('known_at')}"
     return linked.selectExpr(
         "invoice_id",
         *FACTS,
         f"CASE WHEN {is_red} THEN if(reverses_invoice_id IS NULL, 'unlinked', 'linked') END AS red_letter_link",
         f"if({is_red}, reverses_invoice_id, null) AS reverses_invoice_id",
+        f"if({is_red} AND {was_known}, reversed_issued_on, null) AS reversed_on",
         *TRACE,
         "version_no",
+        f"{macro('superseded', ['invoice_id'])} AS superseded_at",
     )
 
 

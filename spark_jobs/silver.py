@@ -65,7 +65,10 @@ def _make(reader: Reader, table: Table, now: Input, published: Input | None) -> 
                 silver_merge.merge(reader.accepted(contract.id), contract, batches)
             return
     tokens = table.versioned and reader.known[table.contracts[0]].personal_columns
-    tables.overwrite(table.make(reader), table.name, STATISTICS if tokens else ())
+    rows = table.make(reader)
+    if table.order:
+        rows = rows.sortWithinPartitions(*table.order)
+    tables.overwrite(rows, table.name, STATISTICS if tokens else ())
 
 
 def plan(known: Mapping[str, Contract]) -> list[list[Table]]:
@@ -96,7 +99,7 @@ def _conformed(name: str, subjects: Table) -> Table:
     files, makers = CONFORMED[name]
     feeds = FEEDS.get(name, ())
     named = tuple(dict.fromkeys([*files, *feeds, *(subjects.contracts if feeds else ())]))
-    return Table(name, named, partial(_together, makers=makers), always=True)
+    return Table(name, named, partial(_together, makers=makers), always=True, order=ORDER.get(name, ()))
 
 
 def _together(reader: Reader, makers: tuple[Callable[[Reader], DataFrame | None], ...]) -> DataFrame:
@@ -120,6 +123,8 @@ CONFORMED: dict[str, tuple[tuple[str, ...], tuple[Callable[[Reader], DataFrame |
     "silver.loan": (("bank__loan",), (silver_files.loan, silver_economy.loan, silver_bureau.loan)),
     "silver.credit_record": (("bank__credit_record",), (silver_files.credit_record,)),
 }
+# What features read by windows of days.
+ORDER = {"silver.vat_invoice": ("issued_on",)}
 # What feeds add; a table with feeds also depends on who is who.
 FEEDS: dict[str, tuple[str, ...]] = {
     "silver.vat_invoice": (silver_economy.INVOICES,),

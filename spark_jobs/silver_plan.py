@@ -30,7 +30,8 @@ class Table:
     """A table of silver: the contracts whose bronze tables it is made from, and how.
 
     `make` gets a `Reader` and returns the rows. `always`: built, if empty, also before any input was published.
-    `versioned`: made of one contract's records alone, so that new batches can be merged in.
+    `versioned`: made of one contract's records alone, so that new batches can be merged in. `order`: the columns in
+    whose order its files are written.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Table:
     make: Callable[[Reader], DataFrame]
     always: bool = False
     versioned: bool = False
+    order: tuple[str, ...] = ()
 
 
 class Reader:

@@ -22,3 +22,8 @@
     and coalesce(effective_from <= {{ effective_on }}, true) and coalesce(effective_to > {{ effective_on }}, true)
     {%- endif %}
 {%- endmacro %}
+
+{# The first day at whose 00:00 an instant is past. #}
+{% macro known_day(instant) -%}
+    cast({{ instant }} as date) + case when {{ instant }} > date_trunc('day', {{ instant }}) then 1 else 0 end
+{%- endmacro %}

@@ -3,7 +3,28 @@
     {{ known_day }} >= date '{{ var('since', none) or '0001-01-01' }}'
 {%- endmacro %}
 
-{# Of a check of everything known, the thirty-second part of the enterprises whose turn it is where bases are kept. #}
-{% macro whose_turn(date) -%}
-    {% if var('keep', false) %}pmod(xxhash64(enterprise_id), 32) = pmod(unix_date(date '{{ date }}'), 32){% else %}true{% endif %}
+{# The first day at which windows of full months count what happened on a day and became known on another. #}
+{% macro counts_from(event_day, known_day) -%}
+    greatest({{ known_day }}, add_months(trunc({{ event_day }}, 'MM'), 1))
+{%- endmacro %}
+
+{# What counts from the variable `since` on or later: known since then, or of a month that was not over the day before. #}
+{% macro counts_since(event_day, known_day) -%}
+    {%- set since = var('since', none) -%}
+    {% if since -%}
+    ({{ known_day }} >= date '{{ since }}' or {{ event_day }} >= trunc(date_sub(date '{{ since }}', 1), 'MM'))
+    {%- else -%}true{%- endif %}
+{%- endmacro %}
+
+{#
+    Of a check of everything known, the month whose turn it is where bases are kept: another each day, back and forth
+    through so many months before that of the date.
+#}
+{% macro month_in_turn(event_day, date, months) -%}
+    {%- set first -%}
+    add_months(trunc(date '{{ date }}', 'MM'), -1 - pmod(unix_date(date '{{ date }}'), {{ months }}))
+    {%- endset -%}
+    {% if var('keep', false) -%}
+    ({{ event_day }} >= {{ first }} and {{ event_day }} < add_months({{ first }}, 1))
+    {%- else -%}true{%- endif %}
 {%- endmacro %}

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from lakehouse import engine, tables
+from lakehouse import engine, known, tables
 from lakehouse.cli import main
 from lakehouse.errors import ConfigError, EngineError, GateFailed
 from lakehouse.settings import get_settings
@@ -27,7 +27,7 @@ INVOICE = (
     "invoice_id string, version_no int, enterprise_id string, direction string, invoice_number string, "
     "issued_on date, counterparty_id string, amount_excl_tax_cny decimal(18,2), tax_cny decimal(18,2), "
     "amount_incl_tax_cny decimal(18,2), status string, is_red_letter boolean, red_letter_link string, "
-    "reverses_invoice_id string, known_at string, known_at_is_assumed boolean"
+    "reverses_invoice_id string, reversed_on date, known_at string, known_at_is_assumed boolean"
 )
 
 
@@ -48,7 +48,7 @@ def invoice(
     tax = Decimal(amount) * Decimal("0.13")
     return (
         key, version, firm, direction, key, issued_on, partner, Decimal(amount), tax, Decimal(amount) + tax,
-        status, amount < 0, None, None, f"{known_at} 00:00:00", known is None,
+        status, amount < 0, None, None, None, f"{known_at} 00:00:00", known is None,
     )  # fmt: skip
 
 
@@ -75,7 +75,9 @@ def put_silver(invoices: list[tuple], firms: dict[str, str]) -> None:
     with engine.session("test_silver") as spark:
         tables.ensure_schemas(spark)
         rows = spark.createDataFrame(invoices, INVOICE)
-        tables.overwrite(rows.withColumn("known_at", rows.known_at.cast("timestamp")), "silver.vat_invoice")
+        versions = rows.withColumn("known_at", rows.known_at.cast("timestamp"))
+        superseded = known.macro("superseded", ["invoice_id"])
+        tables.overwrite(versions.selectExpr("*", f"{superseded} AS superseded_at"), "silver.vat_invoice")
         enterprises = spark.createDataFrame(list(firms.items()), "enterprise_id string, known_at string")
         tables.overwrite(
             enterprises.selectExpr(

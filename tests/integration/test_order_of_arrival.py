@@ -24,7 +24,8 @@ from spark_jobs.invoices import TRACE
 
 pytestmark = pytest.mark.engine
 
-ARRIVAL = {*TRACE, "resolved_at"}
+# What is known when, and what follows from that: until when a version counts, and whether a reversed invoice was known.
+ARRIVAL = {*TRACE, "resolved_at", "superseded_at", "reversed_on"}
 DELIVERY = {"published_at"}
 ARRANGEMENTS = ("inorder", "shuffled1", "shuffled2", "repeated", "late1", "late2", "redelivered")
 SCHEMA = (

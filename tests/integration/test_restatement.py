@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from expectations import gate as gates
 from expectations import restatement
 from expectations.gate import gate
-from lakehouse import engine, ledger, restatements, tables, waivers
+from lakehouse import engine, known, ledger, restatements, tables, waivers
 from lakehouse.cli import main
 from lakehouse.errors import ConfigError, GateFailed
 from lakehouse.ledger import BatchAccount
@@ -46,7 +46,7 @@ COLUMNS = {
     INVOICES: "invoice_id string, version_no int, enterprise_id string, direction string, invoice_number string, "
     "issued_on date, event_at timestamp, counterparty_id string, amount_excl_tax_cny decimal(18,2), "
     "tax_cny decimal(18,2), amount_incl_tax_cny decimal(18,2), status string, is_red_letter boolean, "
-    "red_letter_link string, reverses_invoice_id string, source string",
+    "red_letter_link string, reverses_invoice_id string, reversed_on date, superseded_at timestamp, source string",
     RETURNS: "taxpayer_id string, period_start date, version_no int, declared_sales_cny decimal(18,2), "
     "output_tax_cny decimal(18,2), input_tax_cny decimal(18,2), payable_tax_cny decimal(18,2), "
     "paid_tax_cny decimal(18,2), filed_on date, paid_on date",
@@ -157,7 +157,11 @@ def write(silver: dict[str, Rows]) -> None:
             columns = f"{COLUMNS[table]}, {TRACE}"
             names = [column.split()[0] for column in columns.split(", ")]
             cells = [tuple(row.get(name) for name in names) for row in rows]
-            tables.overwrite(spark.createDataFrame(cells, columns), table)
+            frame = spark.createDataFrame(cells, columns)
+            if table == INVOICES:
+                superseded = known.macro("superseded", ["invoice_id"])
+                frame = frame.drop("superseded_at").selectExpr("*", f"{superseded} AS superseded_at")
+            tables.overwrite(frame, table)
 
 
 def newest(rows: Rows, *keys: str) -> Rows:

@@ -22,3 +22,4 @@ select
 from {{ ref('invoice_change') }}
 where {{ since_slice('known_on') }}
 group by enterprise_id, direction, issued_on, known_on
+sort by event_day

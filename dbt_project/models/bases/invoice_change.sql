@@ -18,3 +18,5 @@ from (
     from {{ ref('int_invoice_interval') }}
 )
 where {{ since_slice('change.known_on') }}
+-- Files in the order of days: windows of a year, and what was taken back, are read without the rest.
+sort by sign, direction, issued_on

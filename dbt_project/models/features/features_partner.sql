@@ -7,14 +7,14 @@ with visible as (
         pairs.enterprise_id,
         pairs.direction,
         pairs.counterparty_id,
-        dates.month_serial - year(pairs.event_day) * 12 - month(pairs.event_day) as month_no,
+        dates.month_serial - year(pairs.event_month) * 12 - month(pairs.event_month) as month_no,
         pairs.valid_count,
         pairs.valid_fen
-    from {{ ref('enterprise_pair_daily') }} as pairs
+    from {{ ref('enterprise_pair_monthly') }} as pairs
     inner join {{ ref('int_as_of') }} as dates
-        on pairs.known_day <= dates.as_of
-        and pairs.event_day < dates.month_start
-        and pairs.event_day >= add_months(dates.month_start, -24)
+        on pairs.counts_from <= dates.as_of
+        and pairs.event_month < dates.month_start
+        and pairs.event_month >= add_months(dates.month_start, -24)
     where pairs.counterparty_id is not null
 
 ),

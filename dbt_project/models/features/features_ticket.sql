@@ -1,21 +1,47 @@
 -- Definitions: features_ticket.yml. Quantiles and maxima cannot be summed: they come from the single
 -- invoices current at the asked dates.
-with invoices as (
+with valid as (
+
+    -- With each, when the buyer's record of the same invoice was known and valid.
+    select
+        enterprise_id,
+        direction,
+        issued_on,
+        amount_fen,
+        total_fen,
+        is_red,
+        known_day,
+        superseded_day,
+        collect_list(case when direction = 'purchase' then struct(known_day, superseded_day) end) over (
+            partition by coalesce(invoice_number, invoice_id), issued_on, amount_fen
+        ) as purchases
+    from {{ ref('int_current_invoice') }}
+    where is_valid
+
+),
+
+invoices as (
 
     select
         dates.as_of,
-        invoices.*,
-        invoices.is_valid and not invoices.is_red as is_blue,
-        dayofmonth(invoices.issued_on) >= 26 as is_month_end,
-        dayofweek(invoices.issued_on) in (1, 7) as is_weekend,
-        invoices.total_fen > 0 and invoices.total_fen % 100000 = 0 as is_round
-    from {{ ref('int_current_invoice') }} as invoices
+        valid.enterprise_id,
+        valid.direction,
+        valid.amount_fen,
+        not valid.is_red as is_blue,
+        dayofmonth(valid.issued_on) >= 26 as is_month_end,
+        dayofweek(valid.issued_on) in (1, 7) as is_weekend,
+        valid.total_fen > 0 and valid.total_fen % 100000 = 0 as is_round,
+        valid.direction = 'sale' and exists(
+            valid.purchases,
+            bought -> bought.known_day <= dates.as_of
+                and (bought.superseded_day is null or bought.superseded_day > dates.as_of)
+        ) as is_matched
+    from valid
     inner join {{ ref('int_as_of') }} as dates
-        on invoices.issued_on < dates.month_start
-        and invoices.issued_on >= add_months(dates.month_start, -12)
-        and invoices.known_day <= dates.as_of
-        and (invoices.superseded_day is null or invoices.superseded_day > dates.as_of)
-    where invoices.is_valid
+        on valid.issued_on < dates.month_start
+        and valid.issued_on >= add_months(dates.month_start, -12)
+        and valid.known_day <= dates.as_of
+        and (valid.superseded_day is null or valid.superseded_day > dates.as_of)
 
 ),
 
@@ -37,52 +63,10 @@ tickets as (
         count_if(amount_fen = 0) as zero_count,
         count_if(is_month_end) as month_end_count,
         sum(case when is_month_end then abs(amount_fen) else 0L end) as month_end_abs_fen,
-        count_if(is_weekend) as weekend_count
+        count_if(is_weekend) as weekend_count,
+        sum(case when is_matched then abs(amount_fen) else 0L end) as matched_abs_fen
     from invoices
     group by as_of, enterprise_id, direction
-
-),
-
-matched as (
-
-    -- The seller's and the buyer's record of one invoice, both current on [known_day, superseded_day).
-    select
-        sale.invoice_id,
-        sale.enterprise_id,
-        sale.issued_on,
-        abs(sale.amount_fen) as abs_fen,
-        greatest(sale.known_day, purchase.known_day) as known_day,
-        least(sale.superseded_day, purchase.superseded_day) as superseded_day
-    from {{ ref('int_current_invoice') }} as sale
-    inner join {{ ref('int_current_invoice') }} as purchase
-        on sale.invoice_number = purchase.invoice_number
-        and sale.issued_on = purchase.issued_on
-        and sale.amount_fen = purchase.amount_fen
-    where sale.direction = 'sale' and sale.is_valid and purchase.direction = 'purchase' and purchase.is_valid
-
-),
-
-matched_once as (
-
-    select distinct
-        dates.as_of,
-        matched.enterprise_id,
-        matched.invoice_id,
-        matched.abs_fen
-    from matched
-    inner join {{ ref('int_as_of') }} as dates
-        on matched.issued_on < dates.month_start
-        and matched.issued_on >= add_months(dates.month_start, -12)
-        and matched.known_day <= dates.as_of
-        and (matched.superseded_day is null or matched.superseded_day > dates.as_of)
-
-),
-
-related as (
-
-    select as_of, enterprise_id, sum(abs_fen) as related_fen
-    from matched_once
-    group by as_of, enterprise_id
 
 ),
 
@@ -116,11 +100,10 @@ select
     {{ ratio('sale.weekend_count', 'sale.valid_count') }} as sales_weekend_count_12m_ratio,
 
     -- related
-    {{ ratio('coalesce(related.related_fen, 0L)', 'sale.valid_abs_fen') }} as related_trade_12m_ratio
+    {{ ratio('sale.matched_abs_fen', 'sale.valid_abs_fen') }} as related_trade_12m_ratio
 from spine
 left join tickets as sale
     on spine.as_of = sale.as_of and spine.enterprise_id = sale.enterprise_id and sale.direction = 'sale'
 left join tickets as purchase
     on spine.as_of = purchase.as_of and spine.enterprise_id = purchase.enterprise_id
     and purchase.direction = 'purchase'
-left join related on spine.as_of = related.as_of and spine.enterprise_id = related.enterprise_id

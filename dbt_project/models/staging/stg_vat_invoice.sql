@@ -11,8 +11,11 @@ select
     cast(amount_incl_tax_cny * 100 as bigint) as total_fen,
     status = 'valid' as is_valid,
     status = 'valid' and is_red_letter as is_red,
-    case when red_letter_link = 'linked' then reverses_invoice_id end as reverses_invoice_id,
-    -- The first day at whose 00:00 the version is known.
-    cast(known_at as date) + case when known_at > date_trunc('day', known_at) then 1 else 0 end as known_day,
-    known_at_is_assumed
+    coalesce(red_letter_link = 'linked' and datediff(issued_on, reversed_on) > 90, false) as is_late_red,
+    {{ known_day('known_at') }} as known_day,
+    {{ known_day('superseded_at') }} as superseded_day,
+    known_at_is_assumed,
+    -- By these files are passed over.
+    known_at,
+    superseded_at
 from {{ source('silver', 'vat_invoice') }}

@@ -1,18 +1,9 @@
 -- What the signed daily sums say is known at the latest asked date equals silver as known then; where bases are kept, of
--- another part of the enterprises each day.
+-- another month of the last five years each day.
 {%- set latest = var('as_of_dates') | map('string') | max %}
 with dates as (
 
     select * from {{ ref('int_as_of') }} where as_of = date '{{ latest }}'
-
-),
-
-current_versions as (
-
-    {{ as_known(
-        '(select * from ' ~ ref('stg_vat_invoice') ~ ' where ' ~ whose_turn(latest) ~ ')',
-        ['invoice_id'], "date '" ~ latest ~ "'", known='known_day'
-    ) }}
 
 ),
 
@@ -27,8 +18,12 @@ from_silver as (
         sum(case when is_valid then amount_fen else 0L end) as valid_fen,
         sum(case when is_valid then tax_fen else 0L end) as tax_fen,
         sum(case when not is_valid then abs(amount_fen) else 0L end) as void_abs_fen
-    from current_versions
-    where issued_on < date '{{ latest }}'
+    from {{ ref('stg_vat_invoice') }}
+    where
+        known_day <= date '{{ latest }}'
+        and (superseded_day is null or superseded_day > date '{{ latest }}')
+        and issued_on < date '{{ latest }}'
+        and {{ month_in_turn('issued_on', latest, 60) }}
     group by enterprise_id, direction
 
 ),
@@ -47,7 +42,7 @@ from_flow as (
     from {{ ref('enterprise_flow_daily') }} as flow
     inner join dates
         on flow.known_day <= dates.as_of and flow.event_day < dates.as_of
-    where {{ whose_turn(latest) }}
+    where {{ month_in_turn('flow.event_day', latest, 60) }}
     group by dates.as_of, flow.enterprise_id, flow.direction
 
 )

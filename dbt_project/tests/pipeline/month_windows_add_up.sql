@@ -1,8 +1,11 @@
--- The 24-month sums of every firm, summed by date, are those of the flow base; shorter windows nest in longer ones.
-with from_flow as (
+-- The months of all firms are those of the flow base, where bases are kept another one of the last 24 each day; the sums
+-- of 24 months are those of the months; shorter windows nest in longer ones.
+{%- set latest = var('as_of_dates') | map('string') | max %}
+with flow_months as (
 
     select
         dates.as_of,
+        dates.month_serial - year(flow.event_day) * 12 - month(flow.event_day) as month_no,
         sum(case when flow.direction = 'sale' then flow.valid_fen else 0L end) as sales_fen,
         sum(case when flow.direction = 'purchase' then flow.valid_fen else 0L end) as purchases_fen
     from {{ ref('enterprise_flow_daily') }} as flow
@@ -10,7 +13,23 @@ with from_flow as (
         on flow.known_day <= dates.as_of
         and flow.event_day < dates.month_start
         and flow.event_day >= add_months(dates.month_start, -24)
-    group by dates.as_of
+    where {{ month_in_turn('flow.event_day', latest, 24) }}
+    group by dates.as_of, dates.month_serial - year(flow.event_day) * 12 - month(flow.event_day)
+
+),
+
+firm_months as (
+
+    select
+        as_of,
+        place + 1 as month_no,
+        sum(fen.sale_valid_fen) as sales_fen,
+        sum(fen.purchase_valid_fen) as purchases_fen
+    from (
+        select as_of, posexplode(arrays_zip(sale_valid_fen, purchase_valid_fen)) as (place, fen)
+        from {{ ref('int_enterprise_months') }}
+    )
+    group by as_of, place + 1
 
 ),
 
@@ -29,10 +48,23 @@ from_features as (
 
 )
 
-select *
+select
+    as_of,
+    cast(month_no as string) as what
+from flow_months
+left join firm_months using (as_of, month_no)
+where not (flow_months.sales_fen <=> firm_months.sales_fen and flow_months.purchases_fen <=> firm_months.purchases_fen)
+
+union all
+
+select
+    as_of,
+    'all months' as what
 from from_features
-left join from_flow using (as_of)
+inner join (
+    select as_of, sum(sales_fen) as sales_fen, sum(purchases_fen) as purchases_fen from firm_months group by as_of
+) as months using (as_of)
 where
-    from_features.sales_fen <> coalesce(from_flow.sales_fen, 0L)
-    or from_features.purchases_fen <> coalesce(from_flow.purchases_fen, 0L)
+    from_features.sales_fen <> months.sales_fen
+    or from_features.purchases_fen <> months.purchases_fen
     or shrinking_windows + shrinking_months + shrinking_partners > 0

@@ -70,7 +70,7 @@ def test_steps_that_are_in_no_table_are_passed_through(folder: Path) -> None:
     event = told(folder)["gold.enterprise_features"]
     assert made_of(event, "sales_tax_12m_cny") == {("gold.enterprise_flow_daily", "tax_fen")}
     assert {d["name"] for d in event["inputs"]} == {
-        "gold.enterprise_flow_daily", "gold.enterprise_pair_daily", "gold.invoice_change", "silver.enterprise",
+        "gold.enterprise_flow_daily", "gold.enterprise_pair_monthly", "gold.invoice_change", "silver.enterprise",
     }  # fmt: skip
 
 

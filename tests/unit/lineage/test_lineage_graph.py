@@ -71,7 +71,7 @@ def test_models_that_readers_get_are_called_gold_and_steps_dbt(graph: Graph) -> 
         "enterprise_score",
         "enterprise_source_features",
     }
-    bases = {"gold.invoice_change", "gold.enterprise_flow_daily", "gold.enterprise_pair_daily"}
+    bases = {"gold.invoice_change", "gold.enterprise_flow_daily", "gold.enterprise_pair_monthly"}
     gold = {"gold.enterprise_features", others, *bases}
     assert {name for name in tables if name.startswith("gold.")} == gold | findings | {lineage.SCORES}
 
