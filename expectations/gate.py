@@ -51,6 +51,8 @@ def gate(layer: str, partition: str) -> dict[str, Any]:
     """
     parse_partition(partition)
     with engine.session(f"gate_{layer}") as spark, ledger.run(spark, f"gate_{layer}", partition) as run:
+        if layer == "bronze":
+            growth.put_back(spark)
         changed = _changed(spark, layer)
         if not changed:
             tables.repair_views(spark)

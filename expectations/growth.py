@@ -6,7 +6,7 @@ day follows the day. Whether it does is read from the table's own log; otherwise
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from expectations import one_pass
@@ -28,6 +28,16 @@ def fed(spark: SparkSession) -> list[str]:
     return sorted(table for table in found if tables.has_build(table))
 
 
+def put_back(spark: SparkSession) -> None:
+    """Gives builds back what a gate that was killed took out of them (`without`): rows of batches that are booked."""
+    waiting = ledger.unpublished(spark)
+    for table in fed(spark):
+        version = tables.build_version(table)
+        removed = bronze_growth.removed_by(table, version)
+        if removed and removed <= _places(row["batch_id"] for row in waiting if table in _feeds(row)):
+            tables.restore(spark, table, version - 1)
+
+
 def without(spark: SparkSession, changed: Mapping[str, int], held: Collection[str]) -> dict[str, int]:
     """The versions of the changed tables that hold nothing of some batches; tables to which nothing else came go.
 
@@ -39,9 +49,10 @@ def without(spark: SparkSession, changed: Mapping[str, int], held: Collection[st
     found = {}
     for table, version in changed.items():
         here = {row["batch_id"] for row, fed_tables in waiting if table in fed_tables}
-        if here - set(held):
-            mine = here & set(held)
-            found[table] = tables.version_without(spark, table, version, _slice(mine)) if mine else version
+        mine = here & set(held)
+        if mine != here:
+            slice_held = landing.slice_of(_places(mine))
+            found[table] = tables.version_without(spark, table, version, slice_held) if mine else version
     return found
 
 
@@ -56,9 +67,10 @@ def _rows_held(booked: Any) -> int:
     return booked["rows_quarantined"] - ledger.rows_rejected(booked)
 
 
-def _slice(batches: Collection[str]) -> str:
-    """The condition that the rows of landed batches meet, given the batches' ids."""
-    return landing.slice_of(batch.sequence for batch in landing.landed() if batch.batch_id in batches)
+def _places(batches: Iterable[str]) -> set[int]:
+    """The places of landed batches in the chain, given the batches' ids."""
+    ids = set(batches)
+    return {batch.sequence for batch in landing.landed() if batch.batch_id in ids}
 
 
 def _slices(changed: Mapping[str, int], waiting: Sequence[Any]) -> dict[str, str]:
@@ -66,10 +78,10 @@ def _slices(changed: Mapping[str, int], waiting: Sequence[Any]) -> dict[str, str
     published = tables.current_manifest().versions
     found = {}
     for table, version in changed.items():
-        mine = {r["batch_id"] for r in waiting if table in (QUARANTINE, f"bronze.{r['contract']}")}
+        mine = _places(r["batch_id"] for r in waiting if table in (QUARANTINE, f"bronze.{r['contract']}"))
         grew = bronze_growth.grew_by(table, published[table], version) if table in published else None
-        if grew is not None and grew <= {b.sequence for b in landing.landed() if b.batch_id in mine}:
-            found[table] = _slice(mine)
+        if grew is not None and grew <= mine:
+            found[table] = landing.slice_of(mine)
     return found
 
 
