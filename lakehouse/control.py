@@ -8,7 +8,7 @@ library that reads Delta's log does it in some ten milliseconds. For SQL the eng
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,13 +150,26 @@ def arrow_schema(columns: str) -> pa.Schema:
     """Columns in Spark's words as an Arrow schema."""
     import pyarrow as pa
 
-    words = iter(re.findall(r"\w+|[<>,:]", columns))
-    fields, name = [], next(words, None)
-    while name is not None:
-        kind, after = _kind(words)
-        fields.append(pa.field(name, kind))
-        name = next(words, None) if after == "," else None
-    return pa.schema(fields)
+    words = iter(re.findall(r"\w+|[<>,]", columns))
+    return pa.schema(_listed(words, _field))
+
+
+def _listed(words: Iterator[str], read: Callable[[Iterator[str]], tuple[Any, str | None]]) -> list[Any]:
+    """What stands between commas, each read with the mark behind it."""
+    found, mark = [], ","
+    while mark == ",":
+        one, mark = read(words)
+        found.append(one)
+    return found
+
+
+def _field(words: Iterator[str]) -> tuple[pa.Field, str | None]:
+    """The name and type that come next, and the mark behind them."""
+    import pyarrow as pa
+
+    name = next(words)
+    kind, mark = _kind(words)
+    return pa.field(name, kind), mark
 
 
 def _kind(words: Iterator[str]) -> tuple[pa.DataType, str | None]:
@@ -164,36 +177,16 @@ def _kind(words: Iterator[str]) -> tuple[pa.DataType, str | None]:
     import pyarrow as pa
 
     word = next(words)
-    if word == "array":
-        inner = _inside(words)
-        return pa.list_(inner[0]), next(words, None)
-    if word == "map":
-        key, value = _inside(words)
-        return pa.map_(key, value), next(words, None)
-    if word == "struct":
-        next(words)
-        fields, mark = [], ","
-        while mark == ",":
-            name = next(words)
-            next(words)  # the colon
-            kind, mark = _kind(words)
-            fields.append(pa.field(name, kind))
-        return pa.struct(fields), next(words, None)
+    made_of = {"array": pa.list_, "map": pa.map_, "struct": lambda *fields: pa.struct(fields)}
+    if word in made_of:
+        next(words)  # the bracket
+        inside = _listed(words, _field if word == "struct" else _kind)
+        return made_of[word](*inside), next(words, None)
     kinds = {
         "string": pa.string(), "int": pa.int32(), "bigint": pa.int64(), "double": pa.float64(), "boolean": pa.bool_(),
         "date": pa.date32(), "timestamp": pa.timestamp("us", "UTC"),
     }  # fmt: skip
     return kinds[word], next(words, None)
-
-
-def _inside(words: Iterator[str]) -> list[pa.DataType]:
-    """The types between angle brackets."""
-    next(words)
-    found, mark = [], ","
-    while mark == ",":
-        kind, mark = _kind(words)
-        found.append(kind)
-    return found
 
 
 def _table(columns: str, rows: Sequence[Row]) -> pa.Table:
