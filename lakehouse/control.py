@@ -114,16 +114,20 @@ def delete(name: str, key: str, values: Sequence[str]) -> None:
 def rows(name: str, columns: str, key: str | None = None, values: Collection[str] = ()) -> list[dict[str, Any]]:
     """Rows with the columns stated here, all or those whose `key` is one of some texts, in no order.
 
-    None before the ledger is there. Times have their zone.
+    None before the ledger is there; in one of an earlier release, columns that came since are empty. Times have their
+    zone.
     """
-    place = location(name)
-    if delta_log.version(place) is None:
+    place, schema = location(name), arrow_schema(columns)
+    if delta_log.version(place) is None or (key and not values):
         return []
-    ensure(name, columns)
-    schema = arrow_schema(columns)
-    found = _chosen(place, schema.names, key, values) if key else delta_log.rows(place, schema.names)
+    held = set(delta_log.columns(place))
+    there = [column for column in schema.names if column in held]
+    found = _chosen(place, there, key, values) if key else delta_log.rows(place, there)
+    empty = dict.fromkeys(schema.names)
     mapped = [field.name for field in schema if str(field.type).startswith("map")]
-    return [{**row, **{c: dict(row[c]) for c in mapped if row[c] is not None}} for row in found.to_pylist()]
+    return [
+        {**empty, **row, **{c: dict(row[c]) for c in mapped if row.get(c) is not None}} for row in found.to_pylist()
+    ]
 
 
 def _chosen(place: str, names: Sequence[str], key: str, values: Collection[str]) -> pa.Table:
@@ -131,8 +135,6 @@ def _chosen(place: str, names: Sequence[str], key: str, values: Collection[str])
     import pyarrow as pa
     from deltalake import DeltaTable, QueryBuilder
 
-    if not values:
-        return pa.table({name: [] for name in names})
     asked = f"SELECT {', '.join(names)} FROM ledger WHERE {_is_one_of(key, values)}"
     return pa.table(QueryBuilder().register("ledger", DeltaTable(place)).execute(asked).read_all())
 
