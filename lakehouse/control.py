@@ -42,7 +42,7 @@ def names() -> set[str]:
 
 def ensure(name: str, columns: str) -> None:
     """Makes a ledger that is not there; one of an earlier release gets the columns that came since."""
-    from deltalake import DeltaTable, Schema
+    from deltalake import CommitProperties, DeltaTable, Schema
     from deltalake.exceptions import DeltaError
 
     place, schema = location(name), arrow_schema(columns)
@@ -50,7 +50,9 @@ def ensure(name: str, columns: str) -> None:
         days = f"interval {get_settings().retention_days} days"
         kept = {"delta.logRetentionDuration": days, "delta.deletedFileRetentionDuration": days}
         try:
-            DeltaTable.create(place, schema, mode="ignore", configuration=kept)
+            # Once: tried again it would come after a rival's, and refuse what others write in between.
+            once = CommitProperties(max_commit_retries=0)
+            DeltaTable.create(place, schema, mode="ignore", configuration=kept, commit_properties=once)
         except DeltaError:
             if delta_log.version(place) is None:  # else a rival has made it in the meantime
                 raise
