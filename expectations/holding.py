@@ -7,6 +7,7 @@ batch; other feeds do not wait.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -16,7 +17,7 @@ from expectations import history, profiles
 from expectations.growth import QUARANTINE
 from expectations.history import Profile, Stray
 from expectations.report import Finding
-from lakehouse import contracts, engine, ledger, waivers
+from lakehouse import contracts, control, engine, ledger, waivers
 from lakehouse.contracts import Contract
 from lakehouse.settings import get_settings
 from lakehouse.tables import at_version, published_batches, split
@@ -44,7 +45,7 @@ def judge(spark: SparkSession, changed: Mapping[str, int], granted: Sequence[Wai
     if not feeds:
         return Judgement((), (), (), ())
     booked = ledger.booked()
-    waiting, released = {row["batch_id"] for row in ledger.unpublished(spark)}, _released(spark)
+    waiting, released = {row["batch_id"] for row in ledger.unpublished(spark)}, _released()
     arrivals = {contract.id: profiles.arrivals(contract, booked, waiting, released) for contract in feeds}
     first_day = min(arrival.received_on for arrived in arrivals.values() for arrival in arrived)
     since = first_day - timedelta(days=profiles.DAYS_COMPARED)
@@ -125,10 +126,7 @@ def _told(stray: Stray) -> str:
     return f"expected {low} to {high}{unit}, found {found}; by {stray.history} earlier batches"
 
 
-def _released(spark: SparkSession) -> dict[tuple[str, str], int]:
+def _released() -> dict[tuple[str, str], int]:
     """How many rows were let out of quarantine into each contract's partition."""
-    name = f"{get_settings().schema_name('control')}.release"
-    if not spark.catalog.tableExists(name):
-        return {}
-    rows = spark.table(name).groupBy("contract", "release_partition").count().collect()
-    return {(row["contract"], row["release_partition"]): row["count"] for row in rows}
+    rows = control.rows("release", "contract string, release_partition string")
+    return Counter((row["contract"], row["release_partition"]) for row in rows)
