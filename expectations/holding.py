@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from expectations import history, profiles
-from expectations.growth import QUARANTINE
+from expectations.growth import QUARANTINE, Account
 from expectations.history import Profile, Stray
 from expectations.report import Finding
 from lakehouse import contracts, control, engine, ledger, waivers
@@ -38,15 +38,18 @@ class Judgement:
     broken: Sequence[str]
 
 
-def judge(spark: SparkSession, changed: Mapping[str, int], granted: Sequence[Waiver]) -> Judgement:
+def judge(
+    spark: SparkSession, changed: Mapping[str, int], waiting: Sequence[Account], granted: Sequence[Waiver]
+) -> Judgement:
     """Judges every waiting batch of the changed tables of bronze by the published batches of its feed."""
+    if not waiting:
+        return Judgement((), (), (), ())
     known = contracts.load_all(get_settings().contracts_dir)
     feeds = [known[split(table)[1]] for table in changed if table != QUARANTINE]
     if not feeds:
         return Judgement((), (), (), ())
-    booked = ledger.booked()
-    waiting, released = {row["batch_id"] for row in ledger.unpublished(spark)}, _released()
-    arrivals = {contract.id: profiles.arrivals(contract, booked, waiting, released) for contract in feeds}
+    booked, released, ids = ledger.booked(), _released(), {account["batch_id"] for account in waiting}
+    arrivals = {contract.id: profiles.arrivals(contract, booked, ids, released) for contract in feeds}
     first_day = min(arrival.received_on for arrived in arrivals.values() for arrival in arrived)
     since = first_day - timedelta(days=profiles.DAYS_COMPARED)
     earlier = profiles.stored(list(arrivals), since, published_batches(spark))
