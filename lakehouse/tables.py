@@ -200,6 +200,11 @@ def read(spark: SparkSession, table: str) -> DataFrame:
     return spark.table(published_name(table))
 
 
+def published_in(layer: str) -> dict[str, str]:
+    """Where readers find each table of a layer that there is."""
+    return {table: published_name(table) for table in sorted(current_manifest().versions) if split(table)[0] == layer}
+
+
 def is_published(spark: SparkSession, table: str) -> bool:
     """Whether readers can see the table yet."""
     return spark.catalog.tableExists(published_name(table))

@@ -31,7 +31,7 @@ def build(spark: SparkSession, dates: Sequence[date], invoices: str, *, keep: bo
     listed = ", ".join(f"date'{day}'" for day in dates)
     asked = f"as_of IN ({listed})"
     spine = f"(SELECT * FROM {invoices} WHERE {asked})"
-    rows = compute(spark, families, dates, published(families), spine)
+    rows = compute(spark, families, dates, tables.published_in("silver"), spine)
     try:
         if keep:
             tables.replace_where(rows, TABLE, asked)
@@ -87,12 +87,6 @@ def _keep(rows: DataFrame, view: str) -> None:
 
 def _view(family: Family) -> str:
     return f"source_features_{family.name}"
-
-
-def published(families: Sequence[Family]) -> dict[str, str]:
-    """Where readers find each table of silver that the catalogue reads and that there is."""
-    there = tables.current_manifest().versions
-    return {table: tables.published_name(table) for table in sorted(tables_read(families)) if table in there}
 
 
 def tables_read(families: Sequence[Family]) -> set[str]:
