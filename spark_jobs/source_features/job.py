@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
-from lakehouse import tables
+from lakehouse import known, tables
 from spark_jobs.source_features import catalogue, identity, statement
 from spark_jobs.source_features.catalogue import Family
 from spark_jobs.source_features.statement import Place
@@ -28,8 +28,7 @@ def build(spark: SparkSession, dates: Sequence[date], invoices: str, *, keep: bo
     With `keep`, rows of other dates stay as the build holds them.
     """
     families = catalogue.load()
-    listed = ", ".join(f"date'{day}'" for day in dates)
-    asked = f"as_of IN ({listed})"
+    asked = known.macro("date_slice", [str(day) for day in dates])
     spine = f"(SELECT * FROM {invoices} WHERE {asked})"
     rows = compute(spark, families, dates, tables.published_in("silver"), spine)
     try:
