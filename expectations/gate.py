@@ -51,15 +51,17 @@ def gate(layer: str, partition: str) -> dict[str, Any]:
     """
     parse_partition(partition)
     with engine.session(f"gate_{layer}") as spark, ledger.run(spark, f"gate_{layer}", partition) as run:
-        changed = _changed(spark, layer)
+        waiting = growth.waiting_batches(spark) if layer == "bronze" else []
+        growth.put_back(spark, waiting)
+        changed = _changed(spark, layer, waiting)
         if not changed:
             tables.repair_views(spark)
             run.details["nothing_new"] = True
             return {"tables": 0, "expectations": 0, "report": None}
         granted = waivers.live()
-        judged = holding.judge(spark, changed, granted) if layer == "bronze" else holding.Judgement((), (), (), ())
-        changed = growth.without(spark, changed, judged.held)
-        found = check(spark, layer, changed, judged.held) if changed else []
+        judged = holding.judge(spark, changed, waiting, granted)
+        changed = growth.without(spark, changed, waiting, judged.held)
+        found = check(spark, layer, changed, waiting, judged.held) if changed else []
         findings = _waived([*judged.findings, *found], granted)
         if layer == "silver" and not any(f.holds_back for f in findings):
             findings += restatement.judge(spark, changed, partition, run.run_id, granted)
@@ -81,15 +83,11 @@ def gate(layer: str, partition: str) -> dict[str, Any]:
         if changed:
             # Kept first: a kill in between leaves profiles that count for nothing until their batches are published.
             profiles.store(judged.passing)
-            brought = _brought(spark, judged.held) if layer == "bronze" else []
+            brought = [account["batch_id"] for account in waiting if account["batch_id"] not in judged.held]
             tables.publish(spark, changed, f"gate_{layer}", partition, brought)
         if judged.held:
             raise _held(judged, broken, where, result)
         return result
-
-
-def _brought(spark: SparkSession, held: Collection[str]) -> list[str]:
-    return [row["batch_id"] for row in ledger.unpublished(spark) if row["batch_id"] not in held]
 
 
 def _waived(findings: Sequence[Finding], granted: Sequence[waivers.Waiver]) -> list[Finding]:
@@ -135,7 +133,13 @@ def _held(judged: holding.Judgement, broken: Sequence[Finding], where: str, publ
     return BatchesHeld(what, where, f"everything else was published; {remedy}", published)
 
 
-def check(spark: SparkSession, layer: str, changed: Mapping[str, int], held: Collection[str] = ()) -> list[Finding]:
+def check(
+    spark: SparkSession,
+    layer: str,
+    changed: Mapping[str, int],
+    waiting: Sequence[growth.Account] = (),
+    held: Collection[str] = (),
+) -> list[Finding]:
     """Every expectation of the changed tables and the identities of their layer, without publishing.
 
     Of a bronze table that grew by whole batches only, the rows of those batches are looked at; that no other row came
@@ -143,7 +147,7 @@ def check(spark: SparkSession, layer: str, changed: Mapping[str, int], held: Col
     looked at in one pass each.
     """
     if layer == "bronze":
-        return growth.check(spark, changed, {table: _suite(spark, table) for table in changed}, held)
+        return growth.check(spark, changed, {table: _suite(spark, table) for table in changed}, waiting, held)
     of_feeds = {c.silver.table for c in contracts.load_all(get_settings().contracts_dir).values() if c.silver}
 
     def check_feed(table: str) -> list[Finding]:
@@ -160,11 +164,14 @@ def check(spark: SparkSession, layer: str, changed: Mapping[str, int], held: Col
     return [*chain.from_iterable(findings), *validator.findings]
 
 
-def _changed(spark: SparkSession, layer: str) -> dict[str, int]:
-    """The tables of a layer whose build is not what is published, with the version that was built."""
+def _changed(spark: SparkSession, layer: str, waiting: Sequence[growth.Account]) -> dict[str, int]:
+    """The tables of a layer whose build is not what is published, with the version that was built.
+
+    Of bronze, those to which `waiting` batches bring rows.
+    """
     published = tables.current_manifest().versions
     changed = {}
-    for table in growth.fed(spark) if layer == "bronze" else _built(spark, layer):
+    for table in growth.fed(waiting) if layer == "bronze" else _built(spark, layer):
         version = tables.build_version(table)
         if published.get(table) != version:
             changed[table] = version

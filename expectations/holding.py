@@ -7,16 +7,17 @@ batch; other feeds do not wait.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from expectations import history, profiles
-from expectations.growth import QUARANTINE
+from expectations.growth import QUARANTINE, Account
 from expectations.history import Profile, Stray
 from expectations.report import Finding
-from lakehouse import contracts, engine, ledger, waivers
+from lakehouse import contracts, control, engine, ledger, waivers
 from lakehouse.contracts import Contract
 from lakehouse.settings import get_settings
 from lakehouse.tables import at_version, published_batches, split
@@ -37,15 +38,18 @@ class Judgement:
     broken: Sequence[str]
 
 
-def judge(spark: SparkSession, changed: Mapping[str, int], granted: Sequence[Waiver]) -> Judgement:
+def judge(
+    spark: SparkSession, changed: Mapping[str, int], waiting: Sequence[Account], granted: Sequence[Waiver]
+) -> Judgement:
     """Judges every waiting batch of the changed tables of bronze by the published batches of its feed."""
+    if not waiting:
+        return Judgement((), (), (), ())
     known = contracts.load_all(get_settings().contracts_dir)
     feeds = [known[split(table)[1]] for table in changed if table != QUARANTINE]
     if not feeds:
         return Judgement((), (), (), ())
-    booked = ledger.booked()
-    waiting, released = {row["batch_id"] for row in ledger.unpublished(spark)}, _released(spark)
-    arrivals = {contract.id: profiles.arrivals(contract, booked, waiting, released) for contract in feeds}
+    booked, released, ids = ledger.booked(), _released(), {account["batch_id"] for account in waiting}
+    arrivals = {contract.id: profiles.arrivals(contract, booked, ids, released) for contract in feeds}
     first_day = min(arrival.received_on for arrived in arrivals.values() for arrival in arrived)
     since = first_day - timedelta(days=profiles.DAYS_COMPARED)
     earlier = profiles.stored(list(arrivals), since, published_batches(spark))
@@ -125,10 +129,7 @@ def _told(stray: Stray) -> str:
     return f"expected {low} to {high}{unit}, found {found}; by {stray.history} earlier batches"
 
 
-def _released(spark: SparkSession) -> dict[tuple[str, str], int]:
+def _released() -> dict[tuple[str, str], int]:
     """How many rows were let out of quarantine into each contract's partition."""
-    name = f"{get_settings().schema_name('control')}.release"
-    if not spark.catalog.tableExists(name):
-        return {}
-    rows = spark.table(name).groupBy("contract", "release_partition").count().collect()
-    return {(row["contract"], row["release_partition"]): row["count"] for row in rows}
+    rows = control.rows("release", "contract string, release_partition string")
+    return Counter((row["contract"], row["release_partition"]) for row in rows)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from expectations.history import Profile, Statistic
 from lakehouse import control, tables
 from lakehouse.contracts import Column, Contract
+from lakehouse.errors import IntegrityError
 from lakehouse.time import utc_now
 
 if TYPE_CHECKING:
@@ -98,10 +99,13 @@ def measure(spark: SparkSession, contract: Contract, build: str, batches: Sequen
         f"FROM (SELECT *, {HASH} AS h, element_at(map({listed}), batch_id) AS bound FROM {build} "
         f"WHERE batch_id IN ({', '.join(map(repr, bounds))})) GROUP BY batch_id"
     ).collect()
+    told = {row["batch_id"]: row for row in rows}
+    if missing := sorted(set(bounds) - set(told)):
+        raise _not_built(missing[0], contract, len(missing))
     unknown = _unknown(spark, contract, build, batches)
     found = {}
     for arrival in batches:
-        row = next(r for r in rows if r["batch_id"] == arrival.batch_id)
+        row = told[arrival.batch_id]
         statistics = _statistics(measures, row, max(arrival.span_days or 1, 1)) | unknown.get(arrival.batch_id, {})
         found[arrival.batch_id] = Profile(
             arrival.batch_id,
@@ -114,6 +118,15 @@ def measure(spark: SparkSession, contract: Contract, build: str, batches: Sequen
             row["keyed"],
         )
     return found
+
+
+def _not_built(batch_id: str, contract: Contract, batches: int) -> IntegrityError:
+    others = f", nor of {batches - 1} others" if batches > 1 else ""
+    return IntegrityError(
+        f"the build holds no row of batch {batch_id}{others}, though the batch ledger counts rows of it",
+        where=tables.build_name(contract.bronze_table),
+        remedy="nothing was published; run the step `bronze` again, then the gate",
+    )
 
 
 def stored(contracts: Collection[str], since: date, published: Collection[str]) -> dict[str, list[Profile]]:

@@ -6,11 +6,17 @@ digest of the contracts and code that made it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lakehouse import control, delta_log, tables
 from lakehouse.time import utc_now
+
+if TYPE_CHECKING:
+    from lakehouse.contracts import Contract
 
 BUILD_SCHEMA = (
     "table_name string, version bigint, inputs map<string, bigint>, definition string, run_id string, "
@@ -34,6 +40,16 @@ class Made:
     version: int
     rows: int
     inputs: Input
+
+
+def definition(code: Iterable[Path], contracts: Iterable[Contract] = ()) -> str:
+    """A digest of the code (or statements) and the contracts that make a table."""
+    digest = hashlib.sha256()
+    for path in code:
+        digest.update(path.read_bytes())
+    for contract in contracts:
+        digest.update(f"{contract.id} {contract.fingerprint}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def built() -> dict[tuple[str, int], Input]:

@@ -8,7 +8,7 @@ library that reads Delta's log does it in some ten milliseconds. For SQL the eng
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,7 @@ def names() -> set[str]:
 
 def ensure(name: str, columns: str) -> None:
     """Makes a ledger that is not there; one of an earlier release gets the columns that came since."""
-    from deltalake import DeltaTable, Schema
+    from deltalake import CommitProperties, DeltaTable, Schema
     from deltalake.exceptions import DeltaError
 
     place, schema = location(name), arrow_schema(columns)
@@ -50,7 +50,9 @@ def ensure(name: str, columns: str) -> None:
         days = f"interval {get_settings().retention_days} days"
         kept = {"delta.logRetentionDuration": days, "delta.deletedFileRetentionDuration": days}
         try:
-            DeltaTable.create(place, schema, mode="ignore", configuration=kept)
+            # Once: tried again it would come after a rival's, and refuse what others write in between.
+            once = CommitProperties(max_commit_retries=0)
+            DeltaTable.create(place, schema, mode="ignore", configuration=kept, commit_properties=once)
         except DeltaError:
             if delta_log.version(place) is None:  # else a rival has made it in the meantime
                 raise
@@ -114,16 +116,20 @@ def delete(name: str, key: str, values: Sequence[str]) -> None:
 def rows(name: str, columns: str, key: str | None = None, values: Collection[str] = ()) -> list[dict[str, Any]]:
     """Rows with the columns stated here, all or those whose `key` is one of some texts, in no order.
 
-    None before the ledger is there. Times have their zone.
+    None before the ledger is there; in one of an earlier release, columns that came since are empty. Times have their
+    zone.
     """
-    place = location(name)
-    if delta_log.version(place) is None:
+    place, schema = location(name), arrow_schema(columns)
+    if delta_log.version(place) is None or (key and not values):
         return []
-    ensure(name, columns)
-    schema = arrow_schema(columns)
-    found = _chosen(place, schema.names, key, values) if key else delta_log.rows(place, schema.names)
+    held = set(delta_log.columns(place))
+    there = [column for column in schema.names if column in held]
+    found = _chosen(place, there, key, values) if key else delta_log.rows(place, there)
+    empty = dict.fromkeys(schema.names)
     mapped = [field.name for field in schema if str(field.type).startswith("map")]
-    return [{**row, **{c: dict(row[c]) for c in mapped if row[c] is not None}} for row in found.to_pylist()]
+    return [
+        {**empty, **row, **{c: dict(row[c]) for c in mapped if row.get(c) is not None}} for row in found.to_pylist()
+    ]
 
 
 def _chosen(place: str, names: Sequence[str], key: str, values: Collection[str]) -> pa.Table:
@@ -131,8 +137,6 @@ def _chosen(place: str, names: Sequence[str], key: str, values: Collection[str])
     import pyarrow as pa
     from deltalake import DeltaTable, QueryBuilder
 
-    if not values:
-        return pa.table({name: [] for name in names})
     asked = f"SELECT {', '.join(names)} FROM ledger WHERE {_is_one_of(key, values)}"
     return pa.table(QueryBuilder().register("ledger", DeltaTable(place)).execute(asked).read_all())
 
@@ -150,13 +154,26 @@ def arrow_schema(columns: str) -> pa.Schema:
     """Columns in Spark's words as an Arrow schema."""
     import pyarrow as pa
 
-    words = iter(re.findall(r"\w+|[<>,:]", columns))
-    fields, name = [], next(words, None)
-    while name is not None:
-        kind, after = _kind(words)
-        fields.append(pa.field(name, kind))
-        name = next(words, None) if after == "," else None
-    return pa.schema(fields)
+    words = iter(re.findall(r"\w+|[<>,]", columns))
+    return pa.schema(_listed(words, _field))
+
+
+def _listed(words: Iterator[str], read: Callable[[Iterator[str]], tuple[Any, str | None]]) -> list[Any]:
+    """What stands between commas, each read with the mark behind it."""
+    found, mark = [], ","
+    while mark == ",":
+        one, mark = read(words)
+        found.append(one)
+    return found
+
+
+def _field(words: Iterator[str]) -> tuple[pa.Field, str | None]:
+    """The name and type that come next, and the mark behind them."""
+    import pyarrow as pa
+
+    name = next(words)
+    kind, mark = _kind(words)
+    return pa.field(name, kind), mark
 
 
 def _kind(words: Iterator[str]) -> tuple[pa.DataType, str | None]:
@@ -164,36 +181,16 @@ def _kind(words: Iterator[str]) -> tuple[pa.DataType, str | None]:
     import pyarrow as pa
 
     word = next(words)
-    if word == "array":
-        inner = _inside(words)
-        return pa.list_(inner[0]), next(words, None)
-    if word == "map":
-        key, value = _inside(words)
-        return pa.map_(key, value), next(words, None)
-    if word == "struct":
-        next(words)
-        fields, mark = [], ","
-        while mark == ",":
-            name = next(words)
-            next(words)  # the colon
-            kind, mark = _kind(words)
-            fields.append(pa.field(name, kind))
-        return pa.struct(fields), next(words, None)
+    made_of = {"array": pa.list_, "map": pa.map_, "struct": lambda *fields: pa.struct(fields)}
+    if word in made_of:
+        next(words)  # the bracket
+        inside = _listed(words, _field if word == "struct" else _kind)
+        return made_of[word](*inside), next(words, None)
     kinds = {
         "string": pa.string(), "int": pa.int32(), "bigint": pa.int64(), "double": pa.float64(), "boolean": pa.bool_(),
         "date": pa.date32(), "timestamp": pa.timestamp("us", "UTC"),
     }  # fmt: skip
     return kinds[word], next(words, None)
-
-
-def _inside(words: Iterator[str]) -> list[pa.DataType]:
-    """The types between angle brackets."""
-    next(words)
-    found, mark = [], ","
-    while mark == ",":
-        kind, mark = _kind(words)
-        found.append(kind)
-    return found
 
 
 def _table(columns: str, rows: Sequence[Row]) -> pa.Table:

@@ -200,6 +200,11 @@ def read(spark: SparkSession, table: str) -> DataFrame:
     return spark.table(published_name(table))
 
 
+def published_in(layer: str) -> dict[str, str]:
+    """Where readers find each table of a layer that there is."""
+    return {table: published_name(table) for table in sorted(current_manifest().versions) if split(table)[0] == layer}
+
+
 def is_published(spark: SparkSession, table: str) -> bool:
     """Whether readers can see the table yet."""
     return spark.catalog.tableExists(published_name(table))
@@ -221,10 +226,15 @@ def begin_build(spark: SparkSession, table: str, manifest: Manifest | None = Non
         return None
     published = (manifest or current_manifest()).versions.get(table)
     if published is not None and head != published:
-        spark.sql(f"RESTORE TABLE {build_name(table)} TO VERSION AS OF {published}")
+        restore(spark, table, published)
     elif published is None:
         spark.sql(f"DELETE FROM {build_name(table)}")
     return published
+
+
+def restore(spark: SparkSession, table: str, version: int) -> None:
+    """Makes a build what it was at a version, by a new one."""
+    spark.sql(f"RESTORE TABLE {build_name(table)} TO VERSION AS OF {version}")
 
 
 def replace_where(df: DataFrame, table: str, condition: str, statistics: Sequence[str] = ()) -> None:
@@ -259,11 +269,12 @@ def remove_where(spark: SparkSession, table: str, condition: str) -> None:
 def version_without(spark: SparkSession, table: str, version: int, condition: str) -> int:
     """A version of a build that is its newest, `version`, without some rows; the build keeps them.
 
-    A version that is there already, left by an earlier attempt, is not looked for: its number does not matter.
+    A version that is there already, left by an earlier attempt, is not looked for: its number does not matter. A kill
+    in between leaves a build without the rows, which the next gate puts back.
     """
     remove_where(spark, table, condition)
     left = build_version(table)
-    spark.sql(f"RESTORE TABLE {build_name(table)} TO VERSION AS OF {version}")
+    restore(spark, table, version)
     return left
 
 

@@ -35,6 +35,14 @@ def grew_by(table: str, since: int, until: int) -> set[int] | None:
     return found if len(entries) == until - since else None
 
 
+def removed_by(table: str, version: int) -> set[int]:
+    """The batches whose rows one version of a table took out of it, by their places; none if it did anything else."""
+    for entry in delta_log.entries(tables.build_location(table), version - 1, version):
+        if entry["operation"] == "DELETE":
+            return batches_of((entry.get("operationParameters") or {}).get("predicate") or "")
+    return set()
+
+
 def batches_of(predicate: str) -> set[int]:
     """The places of the batches that an entry of a table's log replaced or removed; none if it did anything else."""
     found = WHOLE_BATCHES.fullmatch(predicate)

@@ -31,7 +31,6 @@ PUBLISHED_AT = "published_at"
 WINDOW_OPTION = "duplicateWindowDays"
 EARLIER = "RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"  # rows of earlier batches
 
-
 # What a row's batch says of all its rows: beside `batch_id`.
 RECEIVED_ON, RECEIVED_AT, IS_HISTORY = "received_on", "__received_at", "__is_history"
 FACTS = f"batch_id string, {SEQUENCE} bigint, {RECEIVED_ON} date, {RECEIVED_AT} timestamp, {IS_HISTORY} boolean"

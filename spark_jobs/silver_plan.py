@@ -6,13 +6,12 @@ has changed since; whatever else stands there (a killed attempt, a late commit, 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse import contracts, tables
+from lakehouse import builds, contracts, tables
 from lakehouse.builds import Input
 from lakehouse.settings import get_settings
 
@@ -78,10 +77,8 @@ def inputs(table: Table, known: Mapping[str, Contract], published: Mapping[str, 
     """What a table would be made from now."""
     read = [known[name] for name in table.contracts if name in known]
     versions = {c.bronze_table: published[c.bronze_table] for c in read if c.bronze_table in published}
-    digest = hashlib.sha256(_code().encode())
-    for contract in read:
-        digest.update(f"{contract.id} {contract.fingerprint}\n".encode())
-    return Input(versions, digest.hexdigest()[:16])
+    code = (Path(__file__).with_name(name) for name in CODE)
+    return Input(versions, builds.definition(code, read))
 
 
 def is_current(table: Table, now: Input, built: Mapping[tuple[str, int], Input], head: int | None) -> bool:
@@ -92,8 +89,3 @@ def is_current(table: Table, now: Input, built: Mapping[tuple[str, int], Input],
 def load_contracts() -> dict[str, Contract]:
     """The contracts of this project."""
     return contracts.load_all(get_settings().contracts_dir)
-
-
-def _code() -> str:
-    folder = Path(__file__).parent
-    return "\n".join((folder / name).read_text(encoding="utf-8") for name in CODE)

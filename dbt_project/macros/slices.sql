@@ -1,3 +1,8 @@
+{# The slice of features that a run brings up to date: those of its dates. `lakehouse.known` renders it for Python. #}
+{% macro date_slice(dates) -%}
+    as_of in (date '{{ dates | join("', date '") }}')
+{%- endmacro %}
+
 {# The slice of a base that a run brings up to date: what became known from the variable `since` on. #}
 {% macro since_slice(known_day) -%}
     {{ known_day }} >= date '{{ var('since', none) or '0001-01-01' }}'

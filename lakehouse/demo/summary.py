@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from lakehouse import engine, families, tables
+from lakehouse import control, engine, families, ledger, tables
 from lakehouse.errors import ConfigError
 from lakehouse.settings import get_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+Row = Mapping[str, Any]
+
 MODEL = "enterprise_scorecard"
 FEATURES, SCORES = "gold.enterprise_features", "gold.enterprise_score"
 FRESHNESS = "gold.source_freshness"
+# What of the ledger of gates is told.
+GATES = (
+    "layer string, partition string, passed boolean, expectations int, failed int, report string, checked_at timestamp"
+)
 # Columns of the feature table that describe the row rather than the enterprise.
 NOT_FEATURES = {"enterprise_id", "as_of", "known_at_is_assumed", "history_months"}
 
@@ -25,44 +32,32 @@ def collect(partition: str | None = None) -> dict[str, Any]:
     """All figures of one drop; of the newest one when none is named. Takes one reader's session."""
     with engine.session() as spark:
         tables.ensure_schemas(spark)
-        partition = partition or _newest_partition(spark)
+        booked = ledger.booked()
+        partition = partition or _newest_partition(booked)
         facts = {
             "partition": partition,
-            "rows": _rows(spark, partition),
-            "sources": _sources(spark, partition),
-            "gates": _gates(spark, partition),
+            "rows": _rows(booked, partition),
+            "sources": _sources(booked, _ages(spark, partition), partition),
+            "gates": _gates(partition),
             "features": _features(spark),
             "portfolio": _portfolio(spark, partition),
-            "jobs": _jobs(spark, partition),
+            "jobs": _jobs(partition),
         }
     return facts | {"model": champion()}
 
 
-def _newest_partition(spark: SparkSession) -> str:
-    found = _ledger(spark, "batch", "SELECT max(partition) AS newest FROM {}")
-    if not found or found[0]["newest"] is None:
+def _newest_partition(booked: Sequence[Row]) -> str:
+    if not booked:
         raise ConfigError("nothing has been taken in yet", remedy="run `make demo` first")
-    return found[0]["newest"]
+    return max(row["partition"] for row in booked)
 
 
-def _ledger(spark: SparkSession, name: str, statement: str) -> list[dict[str, Any]]:
-    """Rows of a query on a ledger table of schema `control`; none where the table is not there yet."""
-    table = f"{get_settings().schema_name('control')}.{name}"
-    if not spark.catalog.tableExists(table):
-        return []
-    return [row.asDict() for row in spark.sql(statement.format(table)).collect()]
-
-
-def _rows(spark: SparkSession, partition: str) -> list[dict[str, Any]]:
+def _rows(booked: Sequence[Row], partition: str) -> list[dict[str, Any]]:
     """Per contract: rows in, accepted, duplicate, quarantined, and the quarantined by reason code."""
-    batches = _ledger(
-        spark,
-        "batch",
-        "SELECT contract, files, bytes, rows_in, rows_accepted, rows_duplicate, rows_quarantined, reasons "
-        f"FROM {{}} WHERE partition = '{partition}'",
-    )
     found: dict[str, dict[str, Any]] = {}
-    for batch in batches:
+    for batch in booked:
+        if batch["partition"] != partition:
+            continue
         total = found.setdefault(batch["contract"], {"contract": batch["contract"], "reasons": {}})
         for name in ("files", "bytes", "rows_in", "rows_accepted", "rows_duplicate", "rows_quarantined"):
             total[name] = total.get(name, 0) + (batch[name] or 0)
@@ -71,37 +66,34 @@ def _rows(spark: SparkSession, partition: str) -> list[dict[str, Any]]:
     return [found[name] for name in sorted(found)]
 
 
-def _sources(spark: SparkSession, partition: str) -> list[dict[str, Any]]:
+def _sources(booked: Sequence[Row], ages: Mapping[str, Row], partition: str) -> list[dict[str, Any]]:
     """Per department that is pulled: feeds, rows in all, of these on the day, what became of them, and its age.
 
-    `stale_days` is the age of its oldest feed on the day, `breached` how many feeds are older than allowed.
+    `stale_days` is the age of its oldest feed on the day, `breached` how many feeds are older than allowed; both by
+    `ages`, a row a contract.
     """
-    booked = _ledger(
-        spark,
-        "batch",
-        f"SELECT contract, sum(rows_in) AS rows_in, sum(if(partition = '{partition}', rows_in, 0)) AS rows_today, "
-        "sum(rows_duplicate) AS rows_duplicate, sum(rows_quarantined) AS rows_quarantined, sum(bytes) AS bytes "
-        f"FROM {{}} WHERE partition <= '{partition}' GROUP BY contract",
-    )
-    by_contract = {row["contract"]: row for row in booked}
-    ages = _ages(spark, partition)
+    by_contract: dict[str, list[Row]] = {}
+    for row in booked:
+        if row["partition"] <= partition:
+            by_contract.setdefault(row["contract"], []).append(row)
     found = []
     for family in families.families(families.outlines(get_settings().contracts_dir)):
         for name, feeds in family.departments.items():
-            rows = [by_contract[f.contract] for f in feeds if f.contract in by_contract]
+            rows = [row for f in feeds for row in by_contract.get(f.contract, ())]
             aged = [ages[f.contract] for f in feeds if f.contract in ages]
             if rows or aged:
-                found.append(_source(name, len(feeds), rows, aged))
+                found.append({"department": name.replace("__", " ▸ "), "feeds": len(feeds)})
+                found[-1] |= _source(rows, aged, partition)
     return found
 
 
-def _source(name: str, feeds: int, rows: list[dict[str, Any]], aged: list[dict[str, Any]]) -> dict[str, Any]:
-    counted = ("rows_in", "rows_today", "rows_duplicate", "rows_quarantined", "bytes")
+def _source(rows: Sequence[Row], aged: Sequence[Row], partition: str) -> dict[str, Any]:
+    total = {name: sum(row[name] or 0 for row in rows) for name in ("rows_duplicate", "rows_quarantined", "bytes")}
     days = [row["stale_days"] for row in aged if row["stale_days"] is not None]
     return {
-        "department": name.replace("__", " ▸ "),
-        "feeds": feeds,
-        **{column: sum(int(row[column] or 0) for row in rows) for column in counted},
+        "rows_in": sum(row["rows_in"] for row in rows),
+        "rows_today": sum(row["rows_in"] for row in rows if row["partition"] == partition),
+        **total,
         "stale_days": max(days, default=None),
         "breached": sum(row["is_breached"] for row in aged),
     }
@@ -115,15 +107,11 @@ def _ages(spark: SparkSession, partition: str) -> dict[str, dict[str, Any]]:
     return {row["contract"]: row.asDict() for row in rows}
 
 
-def _gates(spark: SparkSession, partition: str) -> list[dict[str, Any]]:
+def _gates(partition: str) -> list[dict[str, Any]]:
     """The last look of each gate: layer, whether it passed, expectations, failed ones, report page."""
-    return _ledger(
-        spark,
-        "gate",
-        "SELECT layer, passed, expectations, failed, report FROM (SELECT *, row_number() OVER "
-        f"(PARTITION BY layer ORDER BY checked_at DESC) AS age FROM {{}} WHERE partition = '{partition}') "
-        "WHERE age = 1 ORDER BY checked_at",
-    )
+    told = ("layer", "passed", "expectations", "failed", "report")
+    looks = [row for row in control.rows("gate", GATES) if row["partition"] == partition]
+    return [{name: row[name] for name in told} for row in _newest(looks, "layer", "checked_at")]
 
 
 def _features(spark: SparkSession) -> dict[str, Any] | None:
@@ -151,15 +139,16 @@ def _portfolio(spark: SparkSession, partition: str) -> list[dict[str, Any]]:
     return [row.asDict() for row in rows]
 
 
-def _jobs(spark: SparkSession, partition: str) -> list[dict[str, Any]]:
+def _jobs(partition: str) -> list[dict[str, Any]]:
     """The last good run of every job on this drop, with its seconds, in order of time."""
-    return _ledger(
-        spark,
-        "run",
-        "SELECT job, round(seconds, 1) AS seconds FROM (SELECT *, row_number() OVER (PARTITION BY job "
-        f"ORDER BY started_at DESC) AS age FROM {{}} WHERE partition = '{partition}' AND state = 'success') "
-        "WHERE age = 1 ORDER BY started_at",
-    )
+    good = [row for row in ledger.past_runs() if row["partition"] == partition and row["state"] == "success"]
+    return [{"job": row["job"], "seconds": round(row["seconds"], 1)} for row in _newest(good, "job", "started_at")]
+
+
+def _newest(rows: Iterable[Row], of: str, at: str) -> list[Row]:
+    """The last row of each value of a column, in order of time."""
+    last = {row[of]: row for row in sorted(rows, key=lambda row: row[at])}
+    return sorted(last.values(), key=lambda row: row[at])
 
 
 def champion() -> dict[str, Any] | None:

@@ -37,7 +37,7 @@ def build(partition: str) -> dict[str, Any]:
     day = parse_partition(partition)
     with engine.session("contradictions") as spark, ledger.run(spark, "contradictions", partition) as run:
         kinds = catalogue.load()
-        plan = statement.plan(kinds, published())
+        plan = statement.plan(kinds, tables.published_in("silver"))
         run.details["left_out"] = dict(plan.left_out)
         if not plan.figures:
             return dict(run.details)
@@ -47,12 +47,6 @@ def build(partition: str) -> dict[str, Any]:
         rows = spark.table(tables.build_name(TABLE)).groupBy("kind").count().collect()
         run.details["findings"] = {row["kind"]: row["count"] for row in sorted(rows, key=lambda r: r["kind"])}
         return dict(run.details)
-
-
-def published() -> dict[str, str]:
-    """Where readers find each table of silver that there is."""
-    there = tables.current_manifest().versions
-    return {table: tables.published_name(table) for table in sorted(there) if tables.split(table)[0] == "silver"}
 
 
 @contextmanager

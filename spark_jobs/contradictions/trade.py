@@ -20,7 +20,7 @@ def build(partition: str) -> dict[str, Any]:
     """Makes both tables anew from published silver; returns their rows, or why they cannot be made."""
     parse_partition(partition)
     with engine.session("trade_match") as spark, ledger.run(spark, "trade_match", partition) as run:
-        plan = statement.match_plan(job.published())
+        plan = statement.match_plan(tables.published_in("silver"))
         run.details["left_out"] = dict(plan.left_out)
         if plan.left_out:
             return dict(run.details)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakehouse import control, engine, tables
+from lakehouse import builds, control, engine, tables
 from lakehouse import ledger as runs
 from lakehouse.time import parse_partition
 from spark_jobs import silver_plan
@@ -147,11 +147,7 @@ def _record(digest: str, versions: Mapping[str, int]) -> None:
 
 def _code() -> str:
     """A digest of the package: other rules, words or weights make the ledger anew."""
-    digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.*")):
-        if file.suffix in (".py", ".json"):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
+    return builds.definition(f for f in sorted(Path(__file__).parent.glob("*.*")) if f.suffix in (".py", ".json"))
 
 
 def _digest(*told: pa.Table) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
-from lakehouse import tables
+from lakehouse import known, tables
 from spark_jobs.source_features import catalogue, identity, statement
 from spark_jobs.source_features.catalogue import Family
 from spark_jobs.source_features.statement import Place
@@ -28,10 +28,9 @@ def build(spark: SparkSession, dates: Sequence[date], invoices: str, *, keep: bo
     With `keep`, rows of other dates stay as the build holds them.
     """
     families = catalogue.load()
-    listed = ", ".join(f"date'{day}'" for day in dates)
-    asked = f"as_of IN ({listed})"
+    asked = known.macro("date_slice", [str(day) for day in dates])
     spine = f"(SELECT * FROM {invoices} WHERE {asked})"
-    rows = compute(spark, families, dates, published(families), spine)
+    rows = compute(spark, families, dates, tables.published_in("silver"), spine)
     try:
         if keep:
             tables.replace_where(rows, TABLE, asked)
@@ -87,12 +86,6 @@ def _keep(rows: DataFrame, view: str) -> None:
 
 def _view(family: Family) -> str:
     return f"source_features_{family.name}"
-
-
-def published(families: Sequence[Family]) -> dict[str, str]:
-    """Where readers find each table of silver that the catalogue reads and that there is."""
-    there = tables.current_manifest().versions
-    return {table: tables.published_name(table) for table in sorted(tables_read(families)) if table in there}
 
 
 def tables_read(families: Sequence[Family]) -> set[str]:

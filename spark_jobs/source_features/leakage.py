@@ -38,7 +38,7 @@ def check(spark: SparkSession, as_of: date) -> int:
     if made.isEmpty():
         raise ConfigError(f"no source features are published for {as_of}", remedy="build features for that date first")
     spine = f"(SELECT * FROM {tables.published_name(features.TABLE)} WHERE as_of = date'{as_of}')"
-    return compare(spark, families, as_of, job.published(families), spine, made)
+    return compare(spark, families, as_of, tables.published_in("silver"), spine, made)
 
 
 def compare(
@@ -69,12 +69,13 @@ def compare(
 
 
 def cut(spark: SparkSession, families: Sequence[Family], as_of: date, relations: Mapping[str, str]) -> dict[str, str]:
-    """Views of tables of silver cut at a date; returns where each is read."""
+    """Views of the tables of silver that families read, cut at a date; returns where each is read."""
     planned: dict[str, set[str]] = {}
     for source in (source for family in families for source in family.sources):
         planned.setdefault(source.table, set()).update(source.plans)
     views = {}
-    for table, relation in relations.items():
+    for table in sorted(job.tables_read(families) & set(relations)):
+        relation = relations[table]
         rows = spark.sql(known.statement(table, relation, spark.table(relation).columns, as_of))
         views[table] = f"cut_{tables.split(table)[1]}"
         cells = [_cell(name, kind, as_of, planned.get(table, ())) for name, kind in rows.dtypes]

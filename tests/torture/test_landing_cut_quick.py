@@ -31,7 +31,7 @@ def rows_at(as_of: date) -> list[tuple]:
         firms = known.statement("silver.enterprise", tables.published_name("silver.enterprise"),
                                 tables.read(spark, "silver.enterprise").columns, as_of)  # fmt: skip
         spine = f"(SELECT date'{as_of}' AS as_of, enterprise_id, 1000.0D AS sales_amount_12m_cny FROM ({firms}))"
-        made = job.compute(spark, families, [as_of], job.published(spark, families), spine)
+        made = job.compute(spark, families, [as_of], tables.published_in("silver"), spine)
         return landing_cut.sorted_rows(made.collect())
 
 

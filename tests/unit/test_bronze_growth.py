@@ -12,7 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 from lakehouse import delta_log, tables
 from lakehouse.errors import ConfigError
 from lakehouse.settings import Settings
-from spark_jobs.bronze_growth import grew_by
+from spark_jobs.bronze_growth import grew_by, removed_by
 
 TABLE = "bronze.meter"
 
@@ -42,6 +42,9 @@ def test_written_batches_are_told_and_those_taken_back_are_not(place: Path) -> N
     commit(place, "WRITE", mode="Overwrite", predicate="batch_sequence IN (4L)")
     commit(place, "DELETE", predicate='["(batch_sequence#12L INSET 3, 4)"]')
     assert grew_by(TABLE, 0, 3) == {2} and grew_by(TABLE, 0, 2) == {2, 3, 4} and grew_by(TABLE, 1, 2) == {4}
+    assert [removed_by(TABLE, version) for version in range(4)] == [set(), set(), set(), {3, 4}]
+    commit(place, "DELETE", predicate='["true"]')
+    assert removed_by(TABLE, 4) == set()
 
 
 def test_a_build_that_began_anew_counts_from_there(place: Path) -> None:

@@ -75,12 +75,15 @@ def test_many_at_once_lose_nothing(settings: Settings) -> None:
         first = list(pool.map(work, range(6)))
     assert names() == sorted([*(f"added {n}" for n in range(6)), *(f"merged {n}" for n in range(6)), "one of all"])
     assert first.count(True) == 1 and names("race") == [str(first.index(True))]
+    done = delta_log.entries(control.location("note"), -1, control.version("note"))
+    assert [entry["version"] for entry in done if entry["operation"] == "CREATE TABLE"] == [0]
 
 
 def test_a_ledger_of_an_earlier_release_gets_the_columns_that_came_since(settings: Settings) -> None:
     control.append("note", "name string", [("old",)])
     assert control.rows("note", "name string, sums map<string, bigint>") == [{"name": "old", "sums": None}]
-    assert delta_log.columns(control.location("note")) == ["name", "sums"]
+    assert control.rows("note", "name string, n int", "name", ["old"]) == [{"name": "old", "n": None}]
+    assert control.version("note") == 1 and delta_log.columns(control.location("note")) == ["name"]
     control.append("note", COLUMNS, [row("new")])
     assert {r["name"]: r["n"] for r in control.rows("note", COLUMNS)} == {"old": None, "new": 1}
 

@@ -1,4 +1,4 @@
-{{ config(materialized='slice', slice="as_of in (date '" ~ var('as_of_dates') | join("', date '") ~ "')") }}
+{{ config(materialized='slice', slice=date_slice(var('as_of_dates'))) }}
 
 with spine as (
 
