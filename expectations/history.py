@@ -148,6 +148,8 @@ def _judge_one(
     """How far beyond its range a statistic lies (in widths of the allowance), with what to say of it."""
     family = name.split(":")[0]
     tolerance = policy.tolerances[family]
+    if family == "volume" and _place_in_feast(profile) is None:
+        season, alike = (_without_feasts(known, policy.minimum_history) for known in (season, alike))
     values = [p.statistics[name] for p in season if name in p.statistics]
     reached = [p.statistics[name].value for p in alike if name in p.statistics]
     if tolerance.severity == OFF or len(values) < policy.minimum_history:
@@ -246,6 +248,12 @@ def _most_in_feast(
         return math.inf
     most = max(values, key=lambda s: s.value)
     return most.value + 2 * amount + _chance("volume", most.value, statistic.count, [most], deviations)[1]
+
+
+def _without_feasts(known: Sequence[Profile], minimum: int) -> Sequence[Profile]:
+    """The batches of other days than a feast's, where there are enough: its still weeks are no rhythm of the others."""
+    others = [p for p in known if _place_in_feast(p) is None]
+    return others if len(others) >= minimum else known
 
 
 def _place_in_feast(profile: Profile) -> int | None:

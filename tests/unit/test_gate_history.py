@@ -173,3 +173,11 @@ def test_the_nearest_new_year_is_found_across_the_turn_of_the_year() -> None:
     assert days_from_new_year(date(2023, 1, 22)) == 0
     assert days_from_new_year(date(2023, 12, 31)) == -41
     assert days_from_new_year(date(2024, 2, 9)) == -1 and days_from_new_year(date(2024, 3, 1)) == 20
+
+
+def test_the_still_weeks_of_the_new_year_excuse_no_short_delivery_later() -> None:
+    # New Year fell on 22 January 2023.
+    known = [week(n, 20 if n in (3, 4, 5) else 900) for n in range(26)]
+    assert [days_from_new_year(known[n].received_on - timedelta(days=4)) for n in (3, 5)] == [-3, 11]
+    assert broken(week(26, 18), known)["volume"] == BLOCKING
+    assert broken(week(26, 300), known) == {}
