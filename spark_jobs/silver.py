@@ -17,7 +17,15 @@ from lakehouse import builds, engine, ledger, tables
 from lakehouse.builds import Input, Made
 from lakehouse.contracts import Contract
 from lakehouse.errors import ContractError
-from spark_jobs import silver_bureau, silver_economy, silver_files, silver_merge, silver_plan, silver_versions
+from spark_jobs import (
+    silver_bureau,
+    silver_economy,
+    silver_files,
+    silver_invoice_merge,
+    silver_merge,
+    silver_plan,
+    silver_versions,
+)
 from spark_jobs.silver_plan import Reader, Table
 
 if TYPE_CHECKING:
@@ -54,21 +62,15 @@ def build(partition: str) -> dict[str, Any]:
 
 
 def _make(reader: Reader, table: Table, now: Input, published: Input | None) -> None:
-    """Writes a table aside: its new batches into what is published where that does, else the whole of it."""
-    if table.versioned and published and published.definition == now.definition:
-        contract = reader.known[table.contracts[0]]
-        versions = (i.versions[contract.bronze_table] for i in (published, now))
-        batches = silver_merge.new_batches(reader.spark, contract, *versions)
-        if batches is not None:
-            tables.begin_build(reader.spark, table.name)
-            if batches:
-                silver_merge.merge(reader.accepted(contract.id), contract, batches)
+    """Writes a table aside: what is new into what is published where that does, else the whole of it."""
+    if table.update and published and published.definition == now.definition:
+        tables.begin_build(reader.spark, table.name)
+        if table.update(reader, published, now):
             return
-    tokens = table.versioned and reader.known[table.contracts[0]].personal_columns
     rows = table.make(reader)
     if table.order:
         rows = rows.sortWithinPartitions(*table.order)
-    tables.overwrite(rows, table.name, STATISTICS if tokens else ())
+    tables.overwrite(rows, table.name, STATISTICS if table.tokens else ())
 
 
 def plan(known: Mapping[str, Contract]) -> list[list[Table]]:
@@ -87,7 +89,15 @@ def plan(known: Mapping[str, Contract]) -> list[list[Table]]:
                 remedy="give silver.entity a name of its own",
             )
         taken.add(name)
-        versioned.append(Table(name, (contract.id,), partial(_versioned, contract=contract), versioned=True))
+        versioned.append(
+            Table(
+                name,
+                (contract.id,),
+                partial(_versioned, contract=contract),
+                update=partial(silver_merge.update, contract=contract),
+                tokens=bool(contract.personal_columns),
+            )
+        )
     return [versioned, [subjects, silver_economy.READINGS_TABLE], conformed]
 
 
@@ -99,7 +109,9 @@ def _conformed(name: str, subjects: Table) -> Table:
     files, makers = CONFORMED[name]
     feeds = FEEDS.get(name, ())
     named = tuple(dict.fromkeys([*files, *feeds, *(subjects.contracts if feeds else ())]))
-    return Table(name, named, partial(_together, makers=makers), always=True, order=ORDER.get(name, ()))
+    update = silver_invoice_merge.update if name == silver_invoice_merge.TABLE else None
+    make = partial(_together, makers=makers)
+    return Table(name, named, make, always=True, update=update, order=ORDER.get(name, ()))
 
 
 def _together(reader: Reader, makers: tuple[Callable[[Reader], DataFrame | None], ...]) -> DataFrame:

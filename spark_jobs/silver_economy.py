@@ -112,9 +112,23 @@ def vat_invoice(reader: Reader) -> DataFrame | None:
     """One row per version of an invoice and side that is a registered enterprise; None before the ledger was pulled."""
     if not reader.has(INVOICES):
         return None
-    return invoices.by_side(_versioned(reader, INVOICES), tax_parties(reader)).selectExpr(
-        "*", f"'{INVOICES}' AS source"
-    )
+    return invoices_of(ledger(reader), tax_parties(reader))
+
+
+def ledger(reader: Reader) -> DataFrame:
+    """The common ledger of invoices: one row per version of an invoice."""
+    return _versioned(reader, INVOICES)
+
+
+def invoices_of(issued: DataFrame, parties: DataFrame) -> DataFrame:
+    """The same of some invoices of the ledger: all versions of each, and of what its red letters name."""
+    return invoices.by_side(issued, parties).selectExpr("*", f"'{INVOICES}' AS source")
+
+
+def party_tables(reader: Reader) -> list[str]:
+    """The tables of silver that tell whose a number of the tax office is."""
+    record = reader.known[REGISTRY].silver if reader.has(REGISTRY) else None
+    return [*([record.table] if record else []), *([SUBJECTS] if _has_subjects(reader) else [])]
 
 
 def tax_parties(reader: Reader) -> DataFrame:

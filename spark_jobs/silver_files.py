@@ -23,8 +23,18 @@ def vat_invoice(reader: Reader) -> DataFrame:
     both = invoices.conform(reader.accepted(SALES), "sale").unionByName(
         invoices.conform(reader.accepted(PURCHASES), "purchase")
     )
+    return _with_source(both)
+
+
+def invoices_of(accepted: DataFrame, direction: str) -> DataFrame:
+    """The same of some accepted rows of one direction: all that were ever said of each of their invoices, and where a
+    red letter is among them, of every invoice between its parties."""
+    return _with_source(invoices.conform(accepted, direction))
+
+
+def _with_source(conformed: DataFrame) -> DataFrame:
     source = f"if(direction = 'sale', '{SALES}', '{PURCHASES}') AS source"
-    return invoices.number_versions(invoices.link_red_letters(both)).selectExpr("*", source)
+    return invoices.number_versions(invoices.link_red_letters(conformed)).selectExpr("*", source)
 
 
 def loan(reader: Reader) -> DataFrame:

@@ -29,15 +29,17 @@ class Table:
     """A table of silver: the contracts whose bronze tables it is made from, and how.
 
     `make` gets a `Reader` and returns the rows. `always`: built, if empty, also before any input was published.
-    `versioned`: made of one contract's records alone, so that new batches can be merged in. `order`: the columns in
-    whose order its files are written.
+    `update` brings its build, which stands at the published version, up to date instead, from the inputs of then to
+    those of now; it returns False where that would not do or not pay. `tokens`: whether columns may hold tokens of
+    persons. `order`: the columns in whose order its files are written.
     """
 
     name: str
     contracts: tuple[str, ...]
     make: Callable[[Reader], DataFrame]
     always: bool = False
-    versioned: bool = False
+    update: Callable[[Reader, Input, Input], bool] | None = None
+    tokens: bool = False
     order: tuple[str, ...] = ()
 
 
@@ -46,11 +48,11 @@ class Reader:
 
     def __init__(self, spark: SparkSession, known: Mapping[str, Contract]) -> None:
         self.spark, self.known = spark, known
-        self.published = set(tables.current_manifest().versions)
+        self.versions = tables.current_manifest().versions
 
     def has(self, contract_id: str) -> bool:
         """Whether rows of a contract have been published yet."""
-        return contract_id in self.known and self.known[contract_id].bronze_table in self.published
+        return contract_id in self.known and self.known[contract_id].bronze_table in self.versions
 
     def accepted(self, contract_id: str) -> DataFrame:
         """The accepted rows of a contract; empty, with the right columns, before its first batch."""
@@ -59,6 +61,14 @@ class Reader:
     def silver(self, table: str) -> DataFrame:
         """A table of silver as built last, in this run or before."""
         return self.spark.table(tables.build_name(table))
+
+
+class PublishedReader(Reader):
+    """Reads silver as readers have it."""
+
+    def silver(self, table: str) -> DataFrame:
+        """A table of silver as published."""
+        return tables.read(self.spark, table)
 
 
 def accepted_rows(spark: SparkSession, contract: Contract) -> DataFrame:
