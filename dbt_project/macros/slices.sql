@@ -33,3 +33,14 @@
     ({{ event_day }} >= {{ first }} and {{ event_day }} < add_months({{ first }}, 1))
     {%- else -%}true{%- endif %}
 {%- endmacro %}
+
+{#
+    What windows of so many full months of the asked dates, and of the days after them, can reach. It says no more than the
+    joins with the dates, but in constants: by these files are passed over.
+#}
+{% macro within_reach(event_day, months) -%}
+    {%- set dates = var('as_of_dates') | map('string') | sort -%}
+    {% if dates -%}
+    ({{ event_day }} >= add_months(trunc(date '{{ dates | first }}', 'MM'), -{{ months }}) and {{ event_day }} < date '{{ dates | last }}')
+    {%- else -%}true{%- endif %}
+{%- endmacro %}

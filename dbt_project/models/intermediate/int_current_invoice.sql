@@ -2,14 +2,11 @@
 
 -- Grain: invoice version that was current at some time, of the days that year windows of the asked dates can reach;
 -- current at D when known_day <= D and (superseded_day is null or superseded_day > D).
-{%- set dates = var('as_of_dates') | map('string') | sort %}
 with reached as (
 
     select *
     from {{ ref('invoice_change') }}
-    where
-        issued_on >= add_months(trunc(date '{{ dates | first }}', 'MM'), -12)
-        and issued_on < date '{{ dates | last }}'
+    where {{ within_reach('issued_on', 12) }}
 
 )
 

@@ -62,7 +62,9 @@ bands as (
         {% endfor %}
     from {{ ref('enterprise_flow_daily') }} as flow
     cross join asked
-    where exists(asked.dates, day -> flow.known_day <= day.as_of and flow.event_day < day.month_start)
+    where
+        exists(asked.dates, day -> flow.known_day <= day.as_of and flow.event_day < day.month_start)
+        and {{ within_reach('flow.event_day', 24) }}
     group by 1, 2, 3, 4
 
 ),

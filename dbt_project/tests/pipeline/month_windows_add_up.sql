@@ -13,7 +13,7 @@ with flow_months as (
         on flow.known_day <= dates.as_of
         and flow.event_day < dates.month_start
         and flow.event_day >= add_months(dates.month_start, -24)
-    where {{ month_in_turn('flow.event_day', latest, 24) }}
+    where {{ month_in_turn('flow.event_day', latest, 24) }} and {{ within_reach('flow.event_day', 24) }}
     group by dates.as_of, dates.month_serial - year(flow.event_day) * 12 - month(flow.event_day)
 
 ),
