@@ -141,7 +141,7 @@ def environment() -> dict[str, str]:
     """What components and tasks get: the settings of this process, and the project's programs."""
     settings = get_settings()
     given = settings.model_dump(exclude={"ssl_cert_file", "spark_remote", "var_dir"}, exclude_none=True)
-    chosen = {_variable(name): str(value) for name, value in given.items()}
+    chosen = {_variable(name): json.dumps(v) if isinstance(v, dict) else str(v) for name, v in given.items()}
     if settings.spark_remote:
         chosen["SPARK_REMOTE"] = settings.spark_remote
     return chosen | {

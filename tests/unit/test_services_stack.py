@@ -129,7 +129,10 @@ def test_secrets_do_not_show_in_any_command_line():
 def test_tasks_see_the_same_settings_as_this_process(monkeypatch):
     monkeypatch.setenv("VINELAKE_APPROVER", "second_person")
     get_settings.cache_clear()
+    monkeypatch.setenv("VINELAKE_ENGINE_CONF", '{"spark.sql.ansi.enabled": "true"}')
+    get_settings.cache_clear()
     environment = airflow.environment()
+    assert json.loads(environment["VINELAKE_ENGINE_CONF"]) == get_settings().engine_conf != {}
     assert environment["VINELAKE_APPROVER"] == "second_person"
     assert environment["VINELAKE_VAR_DIR"] == str(get_settings().home)
     assert environment["PATH"].startswith(str(Path(sys.executable).parent))
