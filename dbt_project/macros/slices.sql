@@ -22,15 +22,14 @@
 {%- endmacro %}
 
 {#
-    Of a check of everything known, the month whose turn it is where bases are kept: another each day, back and forth
-    through so many months before that of the date.
+    Of a check of everything known, the month whose turn it is where bases are kept: another each day, from that of the date
+    on so many back, the last together with all before it.
 #}
 {% macro month_in_turn(event_day, date, months) -%}
-    {%- set first -%}
-    add_months(trunc(date '{{ date }}', 'MM'), -1 - pmod(unix_date(date '{{ date }}'), {{ months }}))
-    {%- endset -%}
+    {%- set back = "pmod(unix_date(date '" ~ date ~ "'), " ~ months ~ ")" -%}
+    {%- set first = "add_months(trunc(date '" ~ date ~ "', 'MM'), -" ~ back ~ ")" -%}
     {% if var('keep', false) -%}
-    ({{ event_day }} >= {{ first }} and {{ event_day }} < add_months({{ first }}, 1))
+    (({{ event_day }} >= {{ first }} or {{ back }} = {{ months - 1 }}) and {{ event_day }} < add_months({{ first }}, 1))
     {%- else -%}true{%- endif %}
 {%- endmacro %}
 

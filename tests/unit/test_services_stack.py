@@ -128,7 +128,6 @@ def test_secrets_do_not_show_in_any_command_line():
 
 def test_tasks_see_the_same_settings_as_this_process(monkeypatch):
     monkeypatch.setenv("VINELAKE_APPROVER", "second_person")
-    get_settings.cache_clear()
     monkeypatch.setenv("VINELAKE_ENGINE_CONF", '{"spark.sql.ansi.enabled": "true"}')
     get_settings.cache_clear()
     environment = airflow.environment()

@@ -4,23 +4,7 @@
 -- known_day <= D and (superseded_day is null or superseded_day > D). Where bases are brought up to date (`since`), only
 -- versions that are known or superseded since then.
 {%- set since = var('since', none) %}
-select
-    invoice_id,
-    version_no,
-    enterprise_id,
-    direction,
-    counterparty_id,
-    invoice_number,
-    issued_on,
-    amount_fen,
-    tax_fen,
-    total_fen,
-    is_valid,
-    is_red,
-    is_late_red,
-    known_day,
-    superseded_day,
-    known_at_is_assumed
+select * except (known_at, superseded_at)
 from {{ ref('stg_vat_invoice') }}
 where
     (superseded_day is null or superseded_day > known_day)

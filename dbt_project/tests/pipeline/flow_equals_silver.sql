@@ -1,5 +1,5 @@
 -- What the signed daily sums say is known at the latest asked date equals silver as known then; where bases are kept, of
--- another month of the last five years each day.
+-- another month each day, within sixty days of all.
 {%- set latest = var('as_of_dates') | map('string') | max %}
 with dates as (
 

@@ -13,7 +13,7 @@ with flow_months as (
         on flow.known_day <= dates.as_of
         and flow.event_day < dates.month_start
         and flow.event_day >= add_months(dates.month_start, -24)
-    where {{ month_in_turn('flow.event_day', latest, 24) }} and {{ within_reach('flow.event_day', 24) }}
+    where {{ month_in_turn('flow.event_day', latest, 25) }} and {{ within_reach('flow.event_day', 24) }}
     group by dates.as_of, dates.month_serial - year(flow.event_day) * 12 - month(flow.event_day)
 
 ),
@@ -52,8 +52,12 @@ select
     as_of,
     cast(month_no as string) as what
 from flow_months
-left join firm_months using (as_of, month_no)
-where not (flow_months.sales_fen <=> firm_months.sales_fen and flow_months.purchases_fen <=> firm_months.purchases_fen)
+full outer join (
+    select * from firm_months where {{ month_in_turn("add_months(trunc(as_of, 'MM'), -month_no)", latest, 25) }}
+) as firms using (as_of, month_no)
+where
+    coalesce(flow_months.sales_fen, 0L) <> coalesce(firms.sales_fen, 0L)
+    or coalesce(flow_months.purchases_fen, 0L) <> coalesce(firms.purchases_fen, 0L)
 
 union all
 
@@ -61,10 +65,10 @@ select
     as_of,
     'all months' as what
 from from_features
-inner join (
+left join (
     select as_of, sum(sales_fen) as sales_fen, sum(purchases_fen) as purchases_fen from firm_months group by as_of
 ) as months using (as_of)
 where
-    from_features.sales_fen <> months.sales_fen
-    or from_features.purchases_fen <> months.purchases_fen
+    from_features.sales_fen <> coalesce(months.sales_fen, 0L)
+    or from_features.purchases_fen <> coalesce(months.purchases_fen, 0L)
     or shrinking_windows + shrinking_months + shrinking_partners > 0
