@@ -83,8 +83,8 @@ def moment(day: date) -> str:
 
 
 def known_on(instant: str) -> str:
-    """SQL: the first day at whose 00:00 an instant is past; what is known at 00:00 sharp counts for that day."""
-    return f"cast({instant} + interval '86399.999999' second AS date)"
+    """SQL: the first day at whose 00:00 an instant is past, by the macro `known_day`."""
+    return macro("known_day", instant)
 
 
 def macro(name: str, *arguments: Any, **named: Any) -> str:

@@ -32,7 +32,8 @@ def load(project: Path, sources: Mapping[str, Relation]) -> dict[str, Model]:
     `sources`: the tables that models read, as `schema.table`. Those that readers get are called `gold.<model>`, steps
     on the way `dbt.<model>`. A ConfigError for a model that cannot be rendered or parsed.
     """
-    rendered = {path.stem: _rendered(path, project) for path in sorted((project / "models").glob("**/*.sql"))}
+    read = {path.stem: _rendered(path, project) for path in sorted((project / "models").glob("**/*.sql"))}
+    rendered = {name: model for name, model in read.items() if model}
     found: dict[str, Model] = {}
 
     def make(name: str, above: tuple[str, ...] = ()) -> Model:
@@ -60,8 +61,8 @@ def load(project: Path, sources: Mapping[str, Relation]) -> dict[str, Model]:
     return found
 
 
-def _rendered(path: Path, project: Path) -> tuple[Any, tuple[str, ...], bool]:
-    """A model's query, the names that it reads, and whether readers get its table."""
+def _rendered(path: Path, project: Path) -> tuple[Any, tuple[str, ...], bool] | None:
+    """A model's query, the names that it reads, and whether readers get its table; None for one that is not enabled."""
     import jinja2
     import sqlglot
     from sqlglot import errors
@@ -72,7 +73,10 @@ def _rendered(path: Path, project: Path) -> tuple[Any, tuple[str, ...], bool]:
     environment = jinja2.Environment(undefined=jinja2.ChainableUndefined)
     try:
         text = environment.from_string(macros + "\n" + path.read_text(encoding="utf-8"))
-        query = sqlglot.parse_one(text.render(**_functions(named, config)), dialect="spark")
+        sql = text.render(**_functions(named, config))
+        if not config.get("enabled", True):
+            return None
+        query = sqlglot.parse_one(sql, dialect="spark")
     except (jinja2.TemplateError, errors.SqlglotError, TypeError) as error:
         raise ConfigError(f"the model cannot be read: {error}", where=str(path), remedy="mend it") from error
     published = config.get("materialized", "view") in ("table", "slice") and "schema" not in config

@@ -61,6 +61,8 @@ def build(partition: str) -> dict[str, Any]:
             variables = {"as_of_dates": [str(day) for day in dates], "keep": keep}
             if keep:
                 variables["since"] = str(since or date.max)
+                variables["carried_from"] = carried_from(dates, published_dates(manifest))
+                variables["features_held"] = tables.build_name(TABLE)
             results = dbt_run.invoke(
                 "build", ["--exclude", "tag:full", "--exclude-resource-type", "unit_test"], variables
             )
@@ -94,6 +96,18 @@ def _to_build(held: Sequence[date], asked: Sequence[date], since: date | None, p
     """The dates that readers do not have (`held`), and those by which something else is known since."""
     # With any change the partition's date is built, if only for the bases.
     return [d for d in asked if d not in held or (since is not None and (d >= since or d == partition))]
+
+
+def carried_from(dates: Sequence[date], held: Sequence[date]) -> dict[str, str]:
+    """For dates to build, the latest earlier date of the same month that readers have and keep: from it windows of full
+    months can be carried on."""
+    kept = sorted(set(held) - set(dates))
+    found = {}
+    for day in dates:
+        earlier = [k for k in kept if k < day and (k.year, k.month) == (day.year, day.month)]
+        if earlier:
+            found[str(day)] = str(earlier[-1])
+    return found
 
 
 def _ensure_work_schema(spark: SparkSession) -> None:

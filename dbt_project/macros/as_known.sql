@@ -23,7 +23,7 @@
     {%- endif %}
 {%- endmacro %}
 
-{# The first day at whose 00:00 an instant is past. #}
+{# The first day at whose 00:00 an instant is past; what is known at 00:00 sharp counts for that day. #}
 {% macro known_day(instant) -%}
-    cast({{ instant }} as date) + case when {{ instant }} > date_trunc('day', {{ instant }}) then 1 else 0 end
+    cast({{ instant }} + interval '86399.999999' second as date)
 {%- endmacro %}

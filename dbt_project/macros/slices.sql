@@ -1,6 +1,6 @@
 {# The slice of features that a run brings up to date: those of its dates. `lakehouse.known` renders it for Python. #}
-{% macro date_slice(dates) -%}
-    as_of in (date '{{ dates | join("', date '") }}')
+{% macro date_slice(dates, column='as_of') -%}
+    {{ column }} in (date '{{ dates | join("', date '") }}')
 {%- endmacro %}
 
 {# The slice of a base that a run brings up to date: what became known from the variable `since` on. #}
@@ -42,4 +42,22 @@
     {% if dates -%}
     ({{ event_day }} >= add_months(trunc(date '{{ dates | first }}', 'MM'), -{{ months }}) and {{ event_day }} < date '{{ dates | last }}')
     {%- else -%}true{%- endif %}
+{%- endmacro %}
+
+{# What is computed anew at every date, beside as_of: the columns of these families, and what stands with the key. #}
+{% macro not_carried(families) -%}
+    {%- set names = ['known_at_is_assumed', 'history_months'] -%}
+    {%- for family in families if execute -%}
+        {%- set model = graph.nodes.values() | selectattr('name', 'equalto', 'features_' ~ family) | first -%}
+        {%- set _ = names.extend(model.columns.keys() | reject('in', ['as_of', 'enterprise_id'])) -%}
+    {%- endfor -%}
+    {{ names | join(', ') }}
+{%- endmacro %}
+
+{# Where windows of some firms are carried on: keeps of a join the firms of whom they are computed. #}
+{% macro of_computed(enterprise_id, as_of='dates.as_of') -%}
+    {%- if var('carried_from', {}) -%}
+    left semi join {{ ref('int_enterprise_months') }} as computed
+        on {{ as_of }} = computed.as_of and {{ enterprise_id }} = computed.enterprise_id
+    {%- endif -%}
 {%- endmacro %}

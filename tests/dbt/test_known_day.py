@@ -5,58 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
-from decimal import Decimal
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from lakehouse import engine, known, tables
+from lakehouse import engine, tables
 from lakehouse.cli import main
 from lakehouse.errors import ConfigError, EngineError, GateFailed
 from lakehouse.settings import get_settings
 from spark_jobs import dbt_run, feature_access, feature_docs, features, invoice_features
 from spark_jobs.source_features import leakage
+from tests.invoice_silver import FIRST, built_features, invoice, months, put_silver
 
 pytestmark = pytest.mark.engine
 
-FIRST, SECOND = "2020-03-01", "2020-05-01"
-INVOICE = (
-    "invoice_id string, version_no int, enterprise_id string, direction string, invoice_number string, "
-    "issued_on date, counterparty_id string, amount_excl_tax_cny decimal(18,2), tax_cny decimal(18,2), "
-    "amount_incl_tax_cny decimal(18,2), status string, is_red_letter boolean, red_letter_link string, "
-    "reverses_invoice_id string, reversed_on date, known_at string, known_at_is_assumed boolean"
-)
-
-
-def invoice(
-    issued_on: date,
-    amount: int,
-    *,
-    firm: str = "E1",
-    direction: str = "sale",
-    partner: str = "B1",
-    version: int = 1,
-    known: str | None = None,
-    status: str = "valid",
-) -> tuple:
-    """A version of the one invoice a firm issues or gets on a day; `known` as a date, else the day after."""
-    key = f"{firm}-{direction}-{issued_on}"
-    known_at = known or (issued_on + timedelta(days=1)).isoformat()
-    tax = Decimal(amount) * Decimal("0.13")
-    return (
-        key, version, firm, direction, key, issued_on, partner, Decimal(amount), tax, Decimal(amount) + tax,
-        status, amount < 0, None, None, None, f"{known_at} 00:00:00", known is None,
-    )  # fmt: skip
-
-
-def months(first: date, count: int) -> list[date]:
-    serials = range(first.year * 12 + first.month - 1, first.year * 12 + first.month - 1 + count)
-    return [date(s // 12, s % 12 + 1, 15) for s in serials]
-
-
+SECOND = "2020-05-01"
 # E1 sells 1,000 and buys 500 every month from January 2018 to February 2020.
 FIRST_DROP = [
     *(invoice(day, 1000) for day in months(date(2018, 1, 1), 26)),
@@ -68,40 +34,6 @@ SECOND_DROP = [
     invoice(date(2020, 1, 15), 1500, version=2, known="2020-04-01"),
     invoice(date(2020, 3, 10), 700, partner="B2", known="2020-04-01"),
 ]
-
-
-def put_silver(invoices: list[tuple], firms: dict[str, str]) -> None:
-    """Publishes silver with these invoice versions and firms (id → day known)."""
-    with engine.session("test_silver") as spark:
-        tables.ensure_schemas(spark)
-        rows = spark.createDataFrame(invoices, INVOICE)
-        versions = rows.withColumn("known_at", rows.known_at.cast("timestamp"))
-        superseded = known.macro("superseded", ["invoice_id"])
-        tables.overwrite(versions.selectExpr("*", f"{superseded} AS superseded_at"), "silver.vat_invoice")
-        enterprises = spark.createDataFrame(list(firms.items()), "enterprise_id string, known_at string")
-        tables.overwrite(
-            enterprises.selectExpr(
-                "enterprise_id",
-                "1 AS version_no",
-                "cast(known_at AS timestamp) AS known_at",
-                "date'2017-12-15' AS registered_on",
-                "5000.00BD AS registered_capital_cny",
-                "cast(null AS bigint) AS staff",
-            ),
-            "silver.enterprise",
-        )
-        built = ("silver.vat_invoice", "silver.enterprise")
-        tables.publish(spark, {t: tables.build_version(t) for t in built}, "test", FIRST)
-
-
-def built_features(publish: bool = True) -> pd.DataFrame:
-    """The features as built, published as the gate would."""
-    with engine.session("test_features") as spark:
-        frame = spark.table(tables.build_name(features.TABLE)).toPandas()
-        if publish:
-            built = {table: tables.build_version(table) for table in features.TABLES}
-            tables.publish(spark, built, "test", FIRST)
-    return frame.sort_values(["as_of", "enterprise_id"]).reset_index(drop=True)
 
 
 @dataclass

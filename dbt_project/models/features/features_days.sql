@@ -10,7 +10,7 @@ with spine as (
         case when first_issued_on < month_start then
             greatest(add_months(month_start, -12), first_issued_on)
         end as gap_start
-    from {{ ref('int_enterprise_months') }}
+    from {{ ref('int_spine') }}
 
 ),
 

@@ -15,6 +15,7 @@ with visible as (
         on pairs.counts_from <= dates.as_of
         and pairs.event_month < dates.month_start
         and pairs.event_month >= add_months(dates.month_start, -24)
+    {{ of_computed('pairs.enterprise_id') }}
     where pairs.counterparty_id is not null and {{ within_reach('pairs.event_month', 24) }}
 
 ),

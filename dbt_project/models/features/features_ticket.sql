@@ -16,7 +16,11 @@ with valid as (
             partition by coalesce(invoice_number, invoice_id), issued_on, amount_fen
         ) as purchases
     from {{ ref('int_current_invoice') }}
-    where is_valid
+    where
+        is_valid
+        {% if var('carried_from', {}) -%}
+        and (direction = 'purchase' or enterprise_id in (select enterprise_id from {{ ref('int_enterprise_months') }}))
+        {%- endif %}
 
 ),
 
@@ -42,6 +46,7 @@ invoices as (
         and valid.issued_on >= add_months(dates.month_start, -12)
         and valid.known_day <= dates.as_of
         and (valid.superseded_day is null or valid.superseded_day > dates.as_of)
+    {{ of_computed('valid.enterprise_id') }}
 
 ),
 

@@ -1,42 +1,20 @@
--- Grain: as_of × enterprise (the spine of every feature model). Arrays of 24 monthly integers as known at
--- as_of, the last full month first; months without activity hold 0.
+-- Grain: as_of × enterprise whose windows of full months are computed; all of int_spine but those that are carried on
+-- (int_carried). Arrays of 24 monthly integers as known at as_of, the last full month first; months without activity
+-- hold 0.
 {%- set measures = [
     'valid_count', 'valid_fen', 'valid_abs_fen', 'tax_fen', 'untaxed_abs_fen', 'red_count', 'red_abs_fen',
     'late_red_abs_fen', 'void_count', 'void_abs_fen',
 ] %}
 
-with histories as (
+with spine as (
 
-    select
-        as_of,
-        enterprise_id,
-        min(first_issued_on) as first_issued_on,
-        max(known_at_is_assumed) as known_at_is_assumed
-    from {{ ref('int_day_summary') }}
-    group by as_of, enterprise_id
-
-),
-
-registered as (
-
-    select distinct
-        dates.as_of,
-        enterprises.enterprise_id
-    from {{ ref('stg_enterprise') }} as enterprises
-    inner join {{ ref('int_as_of') }} as dates on enterprises.known_day <= dates.as_of
-
-),
-
-spine as (
-
-    select
-        as_of,
-        enterprise_id,
-        trunc(as_of, 'MM') as month_start,
-        histories.first_issued_on,
-        coalesce(histories.known_at_is_assumed, false) as known_at_is_assumed
-    from histories
-    full outer join registered using (as_of, enterprise_id)
+    select spine.as_of, spine.enterprise_id, spine.history_months, spine.month_start
+    from {{ ref('int_spine') }} as spine
+    {% if var('carried_from', {}) -%}
+    left join (select * from {{ ref('int_carried') }} where not in_turn) as carried
+        on spine.as_of = carried.as_of and spine.enterprise_id = carried.enterprise_id
+    where carried.enterprise_id is null
+    {%- endif %}
 
 ),
 
@@ -54,7 +32,7 @@ bands as (
         flow.enterprise_id,
         flow.direction,
         year(flow.event_day) * 12 + month(flow.event_day) as event_month,
-        element_at(
+        try_element_at(
             filter(asked.dates, day -> flow.known_day <= day.as_of and flow.event_day < day.month_start), 1
         ).as_of as first_as_of,
         {% for measure in measures -%}
@@ -65,6 +43,9 @@ bands as (
     where
         exists(asked.dates, day -> flow.known_day <= day.as_of and flow.event_day < day.month_start)
         and {{ within_reach('flow.event_day', 24) }}
+        {% if var('carried_from', {}) -%}
+        and flow.enterprise_id in (select enterprise_id from spine)
+        {%- endif %}
     group by 1, 2, 3, 4
 
 ),
@@ -130,11 +111,7 @@ select
     spine.as_of,
     spine.enterprise_id,
     spine.month_start,
-    spine.first_issued_on,
-    spine.known_at_is_assumed,
-    cast(coalesce(
-        greatest(months_between(spine.month_start, trunc(spine.first_issued_on, 'MM')), 0), 0
-    ) as int) as history_months,
+    spine.history_months,
     {% for direction in ['sale', 'purchase'] %}{% for measure in measures -%}
     coalesce(
         transform(dense.{{ direction }}, sums -> coalesce(sums.{{ measure }}, 0L)), array_repeat(0L, 24)

@@ -1,5 +1,5 @@
--- The months of all firms are those of the flow base, where bases are kept another one of the last 24 each day; the sums
--- of 24 months are those of the months; shorter windows nest in longer ones.
+-- The months of the firms of whom they are computed are those of the flow base, where bases are kept another one of the
+-- last 24 each day; the sums of 24 months are those of the months; shorter windows nest in longer ones.
 {%- set latest = var('as_of_dates') | map('string') | max %}
 with flow_months as (
 
@@ -13,6 +13,7 @@ with flow_months as (
         on flow.known_day <= dates.as_of
         and flow.event_day < dates.month_start
         and flow.event_day >= add_months(dates.month_start, -24)
+    {{ of_computed('flow.enterprise_id') }}
     where {{ month_in_turn('flow.event_day', latest, 25) }} and {{ within_reach('flow.event_day', 24) }}
     group by dates.as_of, dates.month_serial - year(flow.event_day) * 12 - month(flow.event_day)
 
@@ -36,15 +37,16 @@ firm_months as (
 from_features as (
 
     select
-        as_of,
+        built.as_of,
         sum(cast(round(sales_amount_24m_cny * 100) as bigint)) as sales_fen,
         sum(cast(round(purchase_amount_24m_cny * 100) as bigint)) as purchases_fen,
         count_if(sales_invoice_3m_count > sales_invoice_12m_count) as shrinking_windows,
         count_if(sales_active_12m_months > sales_active_24m_months) as shrinking_months,
         count_if(customer_3m_count > customer_12m_count or supplier_3m_count > supplier_12m_count) as shrinking_partners
-    from {{ ref('enterprise_features') }}
-    where as_of in (select as_of from {{ ref('int_as_of') }})
-    group by as_of
+    from {{ ref('enterprise_features') }} as built
+    {{ of_computed('built.enterprise_id', 'built.as_of') }}
+    where built.as_of in (select as_of from {{ ref('int_as_of') }})
+    group by built.as_of
 
 )
 

@@ -64,7 +64,8 @@ def test_every_table_is_followed_and_every_feature_comes_from_a_source(graph: Gr
 
 def test_models_that_readers_get_are_called_gold_and_steps_dbt(graph: Graph) -> None:
     tables = {n.id for n in graph.nodes.values() if n.is_table and n.id.startswith(("gold.", "dbt."))}
-    names = {path.stem for path in (PROJECT_DIR / "dbt_project" / "models").glob("**/*.sql")}
+    # What is carried on from an earlier date is what would be computed: of that model nothing is made.
+    names = {path.stem for path in (PROJECT_DIR / "dbt_project" / "models").glob("**/*.sql")} - {"int_carried"}
     others = "gold.enterprise_source_features"
     findings = {"gold.contradiction", "gold.trade_match", "gold.trade_unmatched"}
     assert {name.partition(".")[2] for name in tables - findings} == names | {
@@ -139,8 +140,8 @@ def test_a_bureau_column_planted_in_a_feature_is_found_with_its_way(planted) -> 
 
 def test_a_bureau_column_that_only_picks_firms_is_found(planted) -> None:
     graph = planted(
-        ("features/enterprise_features.sql", "from spine\n",
-         "from (select * from spine where enterprise_id not in (select enterprise_id "
+        ("features/enterprise_features.sql", "from {{ ref('int_spine') }} as spine\n",
+         "from (select * from {{ ref('int_spine') }} where enterprise_id not in (select enterprise_id "
          "from {{ source('silver', 'loan') }} where dpd90_on is not null)) as spine\n"),
     )  # fmt: skip
     ways = forbidden.reaching(graph, "bureau", MODEL)
