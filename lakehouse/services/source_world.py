@@ -33,7 +33,7 @@ class World:
     two cores; so few firms hardly ever default often enough for a model to be promoted.
     """
 
-    firms: int = 250
+    firms: int = 160
     years: int = 3
     seed: int = 1
     lender_share: float = 0.6
