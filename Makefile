@@ -27,7 +27,7 @@ demo: setup ## the whole job; SOURCE=economy on a simulated economy (FIRMS=n YEA
 
 test: setup ## run all tests, in two processes: most of those that need the engine, and the rest
 	@# What a clean machine has to fetch for some tests is fetched beside the others.
-	@$(BIN)/python -c "from sources.systems.industrial import jars; jars.ensure()" 2>/dev/null & \
+	@$(BIN)/vinelake sources fetch 2>/dev/null & \
 		$(BIN)/python -m pytest -n 2 --dist loadscope
 
 check: setup ## style, import rules and the fast tests (under three minutes)

@@ -39,7 +39,7 @@ def run(console: Console, chosen: World, ask: bool) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    generator = source_world.start_generating(chosen)
+    fetching, generator = source_world.start_fetching(), source_world.start_generating(chosen)
     with steps.phase(phases, "services"):
         steps.services(console)
     if generator:
@@ -47,6 +47,7 @@ def run(console: Console, chosen: World, ask: bool) -> None:
             source_world.finish_generating(generator, chosen)
             console.print("  the economy is simulated", highlight=False)
     with steps.phase(phases, "sources"), console.status("loading and starting the source systems"):
+        fetching.wait()  # what failed is tried again by the systems, and told
         systems = source_world.start_systems(chosen, lambda line: _told(console, line))
     _day(console, systems, phases, ask)
 

@@ -33,7 +33,7 @@ class World:
     two cores; so few firms hardly ever default often enough for a model to be promoted.
     """
 
-    firms: int = 160
+    firms: int = 140
     years: int = 3
     seed: int = 1
     lender_share: float = 0.6
@@ -53,6 +53,13 @@ def sources_home() -> Path:
     """State of the source systems: beside the lakehouses, or where SOURCES_HOME says."""
     given = os.environ.get("SOURCES_HOME")
     return Path(given).resolve() if given else get_settings().home.parent / "sources"
+
+
+def start_fetching() -> subprocess.Popen:
+    """Fetches what the systems need from elsewhere, beside whatever else is done until they are started."""
+    with _log("sources-fetch").open("wb") as output:
+        command = _command("sources", "fetch")
+        return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=_environment())
 
 
 def start_generating(world: World) -> subprocess.Popen | None:

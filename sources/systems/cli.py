@@ -24,7 +24,7 @@ from sources.systems.errors import SourcesError
 from sources.systems.process import Process, noted_process, read_note, stop_noted
 from sources.systems.settings import get_settings
 
-AT_ONCE = 2  # systems that are published
+AT_ONCE = 2  # systems that are loaded or published
 
 
 def _home_option(command: Callable) -> Callable:
@@ -93,6 +93,14 @@ def up(world: Path | None, home: Path | None, systems: str | None, today: dateti
     click.echo(f"today is {reading.today} (world: {reading.first_day} to {reading.last_day})")
 
 
+@sources.command()
+def fetch() -> None:
+    """Fetch what the systems need from elsewhere, unless it is here; `load` and `up` do it too."""
+    from sources.systems.industrial import jars
+
+    jars.ensure()
+
+
 def _processes(home: Path, world: Path, names: list[str]) -> list[Process]:
     return [process for name in names for process in registry.system(name).processes(home, world)]
 
@@ -119,8 +127,22 @@ def _stop(processes: list[Process]) -> None:
 def _prepare(home: Path, world: Path, names: list[str], today: datetime | None) -> None:
     """Sets the clock and loads what is missing."""
     Clock(home).start(world, today.date() if today else None)
-    for name in names:
-        _timed(f"{name}: loaded", lambda name=name: registry.system(name).load(home, world), quiet_below=2)
+    with _pool() as pool:
+        running = {pool.submit(_load, name, home, world): name for name in names}
+        for done in as_completed(running):
+            _told(f"{running[done]}: loaded", done.result(), quiet_below=2)
+
+
+def _load(name: str, home: Path, world: Path) -> float:
+    """Loads one system; the seconds it took."""
+    begin = time.monotonic()
+    registry.system(name).load(home, world)
+    return time.monotonic() - begin
+
+
+def _pool() -> ProcessPoolExecutor:
+    """Processes for what keeps a core busy for long, the first time."""
+    return ProcessPoolExecutor(AT_ONCE, mp_context=get_context("spawn"))
 
 
 @sources.command()
@@ -216,12 +238,9 @@ def _catch_up(home: Path, world: Path, names: list[str]) -> None:
 
 
 def _published(home: Path, world: Path, until: date, names: list[str]) -> list[tuple[str, str, str]]:
-    """Publishes systems, two at a time in processes of their own: each keeps a core busy, the first time for long.
-
-    Returns of those that failed the name, the error in a line, and its trace.
-    """
+    """Publishes systems; of those that failed the name, the error in a line, and its trace."""
     failed = []
-    with ProcessPoolExecutor(AT_ONCE, mp_context=get_context("spawn")) as pool:
+    with _pool() as pool:
         running = {pool.submit(_publish, name, home, world, until): name for name in names}
         for done in as_completed(running):
             name = running[done]
@@ -303,12 +322,6 @@ def _names(systems: str | None) -> list[str]:
     for name in names:
         registry.system(name)
     return [name for name in registry.NAMES if name in names]
-
-
-def _timed(what: str, work: Callable[[], object], quiet_below: float = 0) -> None:
-    begin = time.monotonic()
-    work()
-    _told(what, time.monotonic() - begin, quiet_below)
 
 
 def _told(what: str, seconds: float, quiet_below: float = 0) -> None:
