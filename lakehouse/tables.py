@@ -224,12 +224,23 @@ def begin_build(spark: SparkSession, table: str, manifest: Manifest | None = Non
     head = delta_log.version(build_location(table))
     if head is None:
         return None
+    _tell_catalog(spark, table)
     published = (manifest or current_manifest()).versions.get(table)
     if published is not None and head != published:
         restore(spark, table, published)
     elif published is None:
         spark.sql(f"DELETE FROM {build_name(table)}")
     return published
+
+
+def _tell_catalog(spark: SparkSession, table: str) -> None:
+    """Has the catalog know a build that is there, once a session: its first commit comes before its name, and a client
+    may be killed between them."""
+    found, place = _ensured.setdefault(spark, set()), build_location(table)
+    if place not in found:
+        if not spark.catalog.tableExists(build_name(table)):
+            _make(spark, f"CREATE TABLE IF NOT EXISTS {build_name(table)} USING delta LOCATION '{place}'")
+        found.add(place)
 
 
 def restore(spark: SparkSession, table: str, version: int) -> None:
@@ -245,6 +256,7 @@ def replace_where(df: DataFrame, table: str, condition: str, statistics: Sequenc
     files are skipped, and what is personal must not stand in a log.
     """
     if has_build(table):
+        _tell_catalog(df.sparkSession, table)
         # By its place: under its name the catalog would be altered too, which holds nothing that the log does not.
         writer = df.write.format("delta").mode("overwrite").option("replaceWhere", condition)
         writer.option("mergeSchema", "true").save(build_location(table))

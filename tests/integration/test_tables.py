@@ -122,6 +122,18 @@ def test_a_build_that_was_never_published_is_begun_empty(spark) -> None:
     assert tables.begin_build(spark, FIRM) is None
 
 
+def test_a_build_whose_name_the_catalog_was_never_told_is_begun_and_written(spark) -> None:
+    # As a kill between the first commit and the catalog leaves it.
+    rows(spark, (1, "killed")).write.format("delta").save(tables.build_location(LOAN))
+    assert not spark.catalog.tableExists(tables.build_name(LOAN))
+    assert tables.begin_build(spark, LOAN) is None
+    assert spark.table(tables.build_name(LOAN)).count() == 0
+
+    rows(spark, (1, "late")).write.format("delta").save(tables.build_location(FIRM))
+    tables.replace_where(rows(spark, (1, "new")), FIRM, "id = 1")
+    assert [tuple(r) for r in spark.table(tables.build_name(FIRM)).collect()] == [(1, "new")]
+
+
 def test_two_publishers_at_once_both_survive(spark, monkeypatch: pytest.MonkeyPatch) -> None:
     versions = {t: build(spark, t, (1, "a")) for t in (LOAN, FIRM)}
     meet, current = threading.Barrier(2, timeout=120), tables.current_manifest
