@@ -110,34 +110,40 @@ def find_catalog(spark: SparkSession) -> None:
         schema = get_settings().schema_name("control")
         known = {row["tableName"] for row in spark.sql(f"SHOW TABLES IN {schema}").collect()}
         for name in sorted(control.names() - known):
-            _register(spark, name)
+            _register(spark, f"{schema}.{name}", control.location(name))
 
 
 def _is_lost(spark: SparkSession) -> bool:
     """Whether a lakehouse is there that the engine's catalog does not know."""
-    return control.version("manifest") is not None and not _is_registered(spark, "manifest")
+    name = f"{get_settings().schema_name('control')}.manifest"
+    return control.version("manifest") is not None and not _is_registered(spark, name, control.location("manifest"))
 
 
-def _is_registered(spark: SparkSession, name: str) -> bool:
-    """Whether the catalog has a ledger; asked until it is found, once a session."""
-    found, location = _ensured.setdefault(spark, set()), control.location(name)
-    if location not in found and spark.catalog.tableExists(f"{get_settings().schema_name('control')}.{name}"):
+def _is_registered(spark: SparkSession, name: str, location: str) -> bool:
+    """Whether the catalog has a table; asked until it is found, once a session."""
+    found = _ensured.setdefault(spark, set())
+    if location not in found and spark.catalog.tableExists(name):
         found.add(location)
     return location in found
 
 
-def _register(spark: SparkSession, name: str) -> None:
-    full = f"{get_settings().schema_name('control')}.{name}"
-    _make(spark, f"CREATE TABLE IF NOT EXISTS {full} USING delta LOCATION '{control.location(name)}'")
-    _ensured.setdefault(spark, set()).add(control.location(name))
+def _register(spark: SparkSession, name: str, location: str) -> None:
+    _make(spark, f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION '{location}'")
+    _ensured.setdefault(spark, set()).add(location)
+
+
+def _ensure_registered(spark: SparkSession, name: str, location: str) -> None:
+    """Has the catalog know a table that is there."""
+    if not _is_registered(spark, name, location):
+        _register(spark, name, location)
 
 
 def ensure_control_table(spark: SparkSession, name: str, columns: str) -> str:
     """Makes a ledger of schema `control` if it is not there, and known to the engine; returns its catalog name."""
     control.ensure(name, columns)
-    if not _is_registered(spark, name):
-        _register(spark, name)
-    return f"{get_settings().schema_name('control')}.{name}"
+    full = f"{get_settings().schema_name('control')}.{name}"
+    _ensure_registered(spark, full, control.location(name))
+    return full
 
 
 def _make(spark: SparkSession, statement: str, attempts: int = 4) -> None:
@@ -224,23 +230,14 @@ def begin_build(spark: SparkSession, table: str, manifest: Manifest | None = Non
     head = delta_log.version(build_location(table))
     if head is None:
         return None
-    _tell_catalog(spark, table)
+    # Its first commit comes before its name: a client may be killed between them.
+    _ensure_registered(spark, build_name(table), build_location(table))
     published = (manifest or current_manifest()).versions.get(table)
     if published is not None and head != published:
         restore(spark, table, published)
     elif published is None:
         spark.sql(f"DELETE FROM {build_name(table)}")
     return published
-
-
-def _tell_catalog(spark: SparkSession, table: str) -> None:
-    """Has the catalog know a build that is there, once a session: its first commit comes before its name, and a client
-    may be killed between them."""
-    found, place = _ensured.setdefault(spark, set()), build_location(table)
-    if place not in found:
-        if not spark.catalog.tableExists(build_name(table)):
-            _make(spark, f"CREATE TABLE IF NOT EXISTS {build_name(table)} USING delta LOCATION '{place}'")
-        found.add(place)
 
 
 def restore(spark: SparkSession, table: str, version: int) -> None:
@@ -256,7 +253,7 @@ def replace_where(df: DataFrame, table: str, condition: str, statistics: Sequenc
     files are skipped, and what is personal must not stand in a log.
     """
     if has_build(table):
-        _tell_catalog(df.sparkSession, table)
+        _ensure_registered(df.sparkSession, build_name(table), build_location(table))
         # By its place: under its name the catalog would be altered too, which holds nothing that the log does not.
         writer = df.write.format("delta").mode("overwrite").option("replaceWhere", condition)
         writer.option("mergeSchema", "true").save(build_location(table))

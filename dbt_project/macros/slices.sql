@@ -44,10 +44,15 @@
     {%- else -%}true{%- endif %}
 {%- endmacro %}
 
-{# What is computed anew at every date, beside as_of: the columns of these families, and what stands with the key. #}
-{% macro not_carried(families) -%}
+{# Families of features that are computed at every date; the values of all others stay for a month. #}
+{% macro families_of_every_date() -%}
+    days
+{%- endmacro %}
+
+{# What is computed anew at every date, beside as_of: the columns of those families, and what stands with the key. #}
+{% macro not_carried() -%}
     {%- set names = ['known_at_is_assumed', 'history_months'] -%}
-    {%- for family in families if execute -%}
+    {%- for family in families_of_every_date().split() if execute -%}
         {%- set model = graph.nodes.values() | selectattr('name', 'equalto', 'features_' ~ family) | first -%}
         {%- set _ = names.extend(model.columns.keys() | reject('in', ['as_of', 'enterprise_id'])) -%}
     {%- endfor -%}

@@ -4,8 +4,7 @@
 -- firms in int_enterprise_months, carried on from an earlier date of the month for the others. All that they read is
 -- gold.invoice_change and what is made of it.
 {%- set families = ['volume', 'shape', 'quality', 'partner', 'ticket'] %}
--- Families that are computed at every date.
-{%- set every_date = ['days'] %}
+{%- set every_date = families_of_every_date().split() %}
 with of_months as (
 
     select
@@ -24,7 +23,7 @@ with of_months as (
 
     select
         carried.as_of,
-        held.* except (as_of, {{ not_carried(every_date) }})
+        held.* except (as_of, {{ not_carried() }})
     from {{ var('features_held') }} as held
     inner join {{ ref('int_carried') }} as carried
         on held.as_of = carried.carried_from and held.enterprise_id = carried.enterprise_id

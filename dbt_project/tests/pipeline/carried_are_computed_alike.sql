@@ -5,7 +5,7 @@
 {%- set dates = var('carried_from').values() | map('string') | unique if var('carried_from', {}) else [] %}
 with computed as (
 
-    select carried.carried_from as as_of, built.* except (as_of, {{ not_carried(['days']) }})
+    select carried.carried_from as as_of, built.* except (as_of, {{ not_carried() }})
     from {{ ref('enterprise_features') }} as built
     inner join {{ ref('int_carried') }} as carried
         on built.as_of = carried.as_of and built.enterprise_id = carried.enterprise_id
@@ -15,7 +15,7 @@ with computed as (
 
 held as (
 
-    select as_of, enterprise_id, * except (as_of, enterprise_id, {{ not_carried(['days']) }})
+    select as_of, enterprise_id, * except (as_of, enterprise_id, {{ not_carried() }})
     from {{ var('features_held', '') }}
     where {{ date_slice(dates) }}
 
