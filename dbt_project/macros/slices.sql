@@ -59,6 +59,14 @@
     {{ names | join(', ') }}
 {%- endmacro %}
 
+{# The dates that are carried on, each with the earlier one that it is carried on from (as_of → carried_from). #}
+{% macro carried_dates(carried) -%}
+    select *
+    from values {% for as_of, before in carried.items() -%}
+        (date '{{ as_of }}', date '{{ before }}'){{ ', ' if not loop.last }}
+    {%- endfor %} as told (as_of, carried_from)
+{%- endmacro %}
+
 {# Where windows of some firms are carried on: keeps of a join the firms of whom they are computed. #}
 {% macro of_computed(enterprise_id, as_of='dates.as_of') -%}
     {%- if var('carried_from', {}) -%}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import pandas as pd
 import pytest
@@ -17,6 +17,13 @@ pytestmark = pytest.mark.engine
 
 BEFORE, DAY, NEXT = "2020-02-03", "2020-02-10", "2020-02-11"
 JANUARY = date(2020, 1, 20)
+# Firms that sell seldom: the days of their sales, and the last of them when the day's news is told.
+SELDOM = {
+    **dict.fromkeys(("L1", "L2"), (date(2018, 3, 15), date(2018, 6, 15))),
+    "L3": (date(2018, 3, 15), date(2020, 2, 1)),
+    **dict.fromkeys(("L4", "L5"), (date(2018, 3, 15),)),
+}
+LAST_SALE = {"L1": date(2018, 3, 15), "L2": date(2018, 6, 15), "L3": date(2018, 3, 15), "L4": date(2018, 8, 15)}
 
 
 def firm_in_turn(day: str) -> str:
@@ -66,7 +73,13 @@ def test_who_has_news_of_past_months_is_computed_and_the_rest_is_carried_on(lake
         for direction in ("sale", "purchase")
     ]
     history += [invoice(JANUARY, 500, firm=firm, number=f"N{firm}") for firm in firms]
-    put_silver(history, firms)
+    history += [
+        invoice(day, 300, firm=firm, known=str(day + timedelta(days=1)))
+        for firm, days in SELDOM.items()
+        for day in days
+    ]
+    registered = firms | dict.fromkeys((*SELDOM, "L6"), "2018-01-01")
+    put_silver(history, registered)
     features.build(BEFORE)
     built_features()
     news = [
@@ -75,22 +88,34 @@ def test_who_has_news_of_past_months_is_computed_and_the_rest_is_carried_on(lake
         invoice(JANUARY, 500, firm="E3", direction="purchase", number="NE2", known="2020-02-06"),
         # A month that is not over is in no window yet.
         invoice(date(2020, 2, 4), 900, firm="E4"),
+        # The last sale before the year is gone; the first one; the only one of the month; and earlier ones are told.
+        invoice(date(2018, 6, 15), 300, firm="L1", version=2, known="2020-02-05", status="void"),
+        invoice(date(2018, 3, 15), 300, firm="L2", version=2, known="2020-02-05", status="void"),
+        invoice(date(2020, 2, 1), 300, firm="L3", version=2, known="2020-02-08", status="void"),
+        invoice(date(2018, 8, 15), 300, firm="L4", known="2020-02-05"),
+        invoice(date(2018, 1, 10), 300, firm="L5", known="2020-02-05"),
+        invoice(date(2018, 1, 10), 300, firm="L6", direction="purchase", known="2020-02-05"),
     ]
-    put_silver([*history, *news], firms | {"E5": "2020-02-07"})
+    put_silver([*history, *news], registered | {"E5": "2020-02-07"})
     assert features.build(DAY)["as_of"] == [DAY]
     built = built_features()
 
-    # Not E1 (voided), E2 (its buyer told), E3 (told late), E5 (new).
-    assert carried() == {"E4": False, "E6": False, turn: True, turn_next: False}
+    # Not E1 (voided), E2 (its buyer told), E3 (told late), E5 (new), nor others with news of past months.
+    assert carried() == {"E4": False, "E6": False, "L3": False, turn: True, turn_next: False}
     of_day = built[built.as_of == date.fromisoformat(DAY)].reset_index(drop=True)
-    assert set(of_day.enterprise_id) == {*firms, "E5"}
+    assert set(of_day.enterprise_id) == {*registered, "E5"}
     pd.testing.assert_frame_equal(of_day, whole(DAY))
     by_firm, earlier = of_day.set_index("enterprise_id"), built[built.as_of == date.fromisoformat(BEFORE)]
     assert by_firm.related_trade_12m_ratio["E2"] > 0 == earlier.set_index("enterprise_id").related_trade_12m_ratio["E2"]
     assert by_firm.since_last_sale_days["E4"] == 6
+    lasts, firsts = by_firm.since_last_sale_days, by_firm.sales_tenure_days
+    until = {firm: (date.fromisoformat(DAY) - day).days for firm, day in LAST_SALE.items()}
+    assert {firm: lasts[firm] for firm in until} == until
+    assert firsts["L2"] == (date.fromisoformat(DAY) - date(2018, 6, 15)).days
+    assert by_firm.invoice_tenure_days["L2"] == (date.fromisoformat(DAY) - date(2018, 3, 15)).days
 
     # A value that should not be carried on is found when it is the firm's turn to be computed.
     spoil(turn_next, DAY)
     with pytest.raises(GateFailed, match="carried_are_computed_alike"):
         features.build(NEXT)
-    assert carried() == {firm: firm == turn_next for firm in (*firms, "E5")}
+    assert carried() == {firm: firm == turn_next for firm in (*registered, "E5")}

@@ -17,10 +17,7 @@
 {%- endif %}
 with dates as (
 
-    select *
-    from values {% for as_of, before in carried.items() -%}
-        (date '{{ as_of }}', date '{{ before }}'){{ ', ' if not loop.last }}
-    {%- endfor %} as told (as_of, carried_from)
+    {{ carried_dates(carried) }}
 
 ),
 

@@ -2,19 +2,7 @@
 
 -- Grain: as_of × enterprise: who has a row of features. Whoever has issued or got an invoice, and whoever is registered,
 -- as known at as_of.
-with histories as (
-
-    select
-        as_of,
-        enterprise_id,
-        min(first_issued_on) as first_issued_on,
-        max(known_at_is_assumed) as known_at_is_assumed
-    from {{ ref('int_day_summary') }}
-    group by as_of, enterprise_id
-
-),
-
-registered as (
+with registered as (
 
     select distinct
         dates.as_of,
@@ -28,10 +16,10 @@ select
     as_of,
     enterprise_id,
     trunc(as_of, 'MM') as month_start,
-    histories.first_issued_on,
-    coalesce(histories.known_at_is_assumed, false) as known_at_is_assumed,
+    days.first_issued_on,
+    coalesce(days.known_at_is_assumed, false) as known_at_is_assumed,
     cast(coalesce(
-        greatest(months_between(trunc(as_of, 'MM'), trunc(histories.first_issued_on, 'MM')), 0), 0
+        greatest(months_between(trunc(as_of, 'MM'), trunc(days.first_issued_on, 'MM')), 0), 0
     ) as int) as history_months
-from histories
+from {{ ref('int_day_summary') }} as days
 full outer join registered using (as_of, enterprise_id)
