@@ -9,7 +9,7 @@ STAMP := .venv/.ready
 INVOICES ?=
 AS_OF ?=
 FIRMS ?=
-SOURCE ?= built-in
+SOURCE ?= economy
 YEARS ?=
 
 help: ## list these tasks
@@ -21,7 +21,8 @@ $(STAMP): requirements.lock pyproject.toml tools/setup.sh
 	@PYTHON="$(PYTHON)" tools/setup.sh
 	@touch $@
 
-demo: setup ## the whole job; SOURCE=economy on a simulated economy (FIRMS=n YEARS=n); INVOICES=folder [AS_OF=date] on files
+demo: setup ## the whole job on a simulated economy [FIRMS=n YEARS=n]; SOURCE=built-in or INVOICES=folder [AS_OF=date]: on files
+	$(if $(filter economy built-in,$(SOURCE)),,$(error SOURCE is economy or built-in, not '$(SOURCE)'; files of your own are INVOICES=folder))
 	@$(BIN)/vinelake demo run $(if $(INVOICES),--invoices "$(INVOICES)",$(if $(filter built-in,$(SOURCE)),--built-in)) \
 		$(if $(AS_OF),--as-of "$(AS_OF)") $(if $(FIRMS),--firms $(FIRMS)) $(if $(YEARS),--years $(YEARS))
 

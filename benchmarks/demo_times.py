@@ -35,6 +35,7 @@ def run(command: list[str], room: Path, log: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--invoices", type=Path, help="folder of real invoice files; the economy otherwise")
+    parser.add_argument("--built-in", action="store_true", help="the built-in portfolio of invoice files")
     parser.add_argument("--firms", type=int, help="firms of the economy; the demo's own number otherwise")
     parser.add_argument("--years", type=int, help="its years")
     arguments = parser.parse_args()
@@ -44,6 +45,8 @@ def main() -> None:
     log, demo = room / "demo.log", ["make", "demo"]
     if arguments.invoices:
         demo.append(f"INVOICES={arguments.invoices.resolve()}")
+    elif arguments.built_in:
+        demo.append("SOURCE=built-in")
     demo += [f"{name.upper()}={n}" for name in ("firms", "years") if (n := getattr(arguments, name))]
     try:
         first = run(demo, room, log)
@@ -56,11 +59,11 @@ def main() -> None:
     finally:
         subprocess.run(["make", "down"], cwd=room / "project", capture_output=True)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=PROJECT, capture_output=True, text=True).stdout
+    source = arguments.invoices.name if arguments.invoices else " ".join(demo[2:]) or "economy"
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     print("| date | commit | machine | source | first | second | rerun | cold |")
     print(
-        f"| {datetime.date.today()} | {commit.strip()} | {machine} | "
-        f"{arguments.invoices.name if arguments.invoices else ' '.join(['economy', *demo[2:]])} | "
+        f"| {datetime.date.today()} | {commit.strip()} | {machine} | {source} | "
         f"{first:.0f} s | {second:.0f} s | {rerun:.0f} s | {cold:.0f} s |"
     )
     print(f"log: {log}", file=sys.stderr)
