@@ -4,7 +4,8 @@
 
 Both sides read the same Parquet rows as silver's invoices (two versions for some, red letters, pairs of sale and
 purchase) and run the same models: dbt on Spark, and the same text translated for DuckDB with as many threads. All
-features of all dates are compared. Then a day's invoices and voids are published, and the features of that day are
+features of all dates are compared, also with plain SQL: date by date, the latest known versions found by a window
+function, no bases. Then a day's invoices and voids are published, and the features of that day are
 built. Bytes are those that Spark's tasks read and wrote, shuffles beside. Starts and stops an engine of its own.
 """
 
@@ -185,15 +186,40 @@ def _publish(spark: Any, tables: Any, names: Any, day: datetime.date) -> None:
     tables.publish(spark, {name: tables.build_version(name) for name in names}, "bench", str(day))
 
 
-def duckdb_side(room: Path, dates: list[datetime.date]) -> tuple[float, float, Any]:
-    """Seconds and CPU seconds of all models over the same rows, and the features."""
+@contextmanager
+def duck(room: Path) -> Iterator[Any]:
+    """DuckDB with the same rows, as many threads, and room to spill."""
     import duckdb
-    from models_in_duckdb import PREFIX, statements
 
-    with duckdb.connect(str(room / "duck.duckdb")) as connection:
+    place = room / "duck.duckdb"
+    place.unlink(missing_ok=True)
+    with duckdb.connect(str(place)) as connection:
         connection.execute("SET TimeZone = 'Asia/Shanghai'; SET threads = 2; SET memory_limit = '8GB'")
         connection.execute(f"CREATE VIEW vat_invoice AS FROM '{room}/history.parquet'")
         connection.execute(f"CREATE VIEW enterprise AS FROM '{room}/enterprise.parquet'")
+        yield connection
+
+
+def plain_side(room: Path, dates: list[datetime.date]) -> tuple[float, float, Any]:
+    """Seconds and CPU seconds of the features of all dates, one by one, in plain SQL; and the features."""
+    import pandas as pd
+    from models_in_duckdb import PREFIX, plain_statements
+
+    made = []
+    with duck(room) as connection:
+        begun, used = time.monotonic(), time.process_time()
+        for day in dates:
+            for _, statement in plain_statements(day, PLACES):
+                connection.execute(statement)
+            made.append(connection.execute(f"FROM {PREFIX}_enterprise_features").df())
+        return time.monotonic() - begun, time.process_time() - used, pd.concat(made, ignore_index=True)
+
+
+def duckdb_side(room: Path, dates: list[datetime.date]) -> tuple[float, float, Any]:
+    """Seconds and CPU seconds of all models over the same rows, and the features."""
+    from models_in_duckdb import PREFIX, statements
+
+    with duck(room) as connection:
         begun, used = time.monotonic(), time.process_time()
         for name, statement in statements(dates, PLACES):
             at = time.monotonic()
@@ -240,13 +266,17 @@ def main() -> None:
         print(f"rows: {(room / 'history.parquet').stat().st_size / 1e6:,.0f} MB of Parquet", flush=True)
         found, dates, ours = spark_side(room)
         seconds, cpu, theirs = duckdb_side(room, dates)
-        unlike = differences(ours, theirs)
+        plain_seconds, plain_cpu, plain = plain_side(room, dates)
+        unlike = differences(ours, theirs) + differences(ours, plain)
     print(f"DuckDB, same plan, {len(dates)} dates: {seconds:.0f} s, {cpu:.0f} CPU s")
+    print(f"DuckDB, plain SQL, date by date: {plain_seconds:.0f} s, {plain_cpu:.0f} CPU s")
     print(f"features that differ: {len(unlike)}", *unlike[:5], sep="\n  ")
     history, quiet = found["history"], found["quiet day"]
     share = {name: quiet[name] / history[name] for name in history if history[name]}
     print("quiet day as a share of history:", ", ".join(f"{name} {value:.3f}" for name, value in share.items()))
-    print(f"Spark over DuckDB: {history['seconds'] / seconds:.1f} by the clock, {history['cpu'] / cpu:.1f} by CPU")
+    for what, clock, used in (("same plan", seconds, cpu), ("plain SQL", plain_seconds, plain_cpu)):
+        by_clock, by_cpu = history["seconds"] / clock, history["cpu"] / used
+        print(f"Spark over DuckDB, {what}: {by_clock:.1f} by the clock, {by_cpu:.1f} by CPU")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,19 @@ def statements(dates: Sequence[date], relations: Mapping[str, str]) -> Iterator[
         yield name, f"CREATE OR REPLACE {kind} {PREFIX}_{name} AS {translated(query)}"
 
 
+def plain_statements(day: date, relations: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The features of one date the plain way, without bases that hold what was known when: a window function finds each
+    invoice's latest version known by then, and the features are made of these rows."""
+    known = (
+        f"SELECT * EXCLUDE (known_day, superseded_day), DATE '{day}' AS known_on, 1 AS sign "
+        f"FROM {PREFIX}_stg_vat_invoice WHERE known_day <= DATE '{day}' "
+        "QUALIFY row_number() OVER (PARTITION BY invoice_id ORDER BY version_no DESC) = 1"
+    )
+    for name, statement in statements([day], relations):
+        plain = f"CREATE OR REPLACE TABLE {PREFIX}_{name} AS {known}"
+        yield name, plain if name == "invoice_change" else statement
+
+
 def translated(query: str) -> str:
     """A query of Spark's in DuckDB's words."""
     tree = sqlglot.parse_one(query, read="spark")
