@@ -1,7 +1,8 @@
 """
 ### What it does
 Keeps the tables quick to read and the disk from filling: merges small files, then removes versions and
-files that are older than the retention period and that no publication needs.
+files that are older than the retention period and that no publication needs. Counts whose personal data no
+contract keeps any longer; `vinelake erase expired` erases them.
 
 ### Inputs and outputs
 - in: all Delta tables of the lakehouse
@@ -19,6 +20,7 @@ running: both want the engine.
   wait for it.
 - `apply_retention`: a file to be removed is still pinned by a publication; the message names the table.
   Nothing of it was removed.
+- `count_expired`: a contract cannot be read; the message names it. Nothing is changed by this task.
 
 ### Owner
 data-engineering
@@ -57,4 +59,11 @@ with DAG(
 
         return chain.run_undated(maintenance.apply_retention)
 
-    compact() >> apply_retention()
+    @task(execution_timeout=timedelta(hours=1))
+    def count_expired() -> dict[str, Any]:
+        """Counts the subjects whose personal data no contract keeps any longer, by kind of identifier."""
+        from spark_jobs import expiry
+
+        return chain.run_undated(expiry.count)
+
+    compact() >> apply_retention() >> count_expired()

@@ -65,6 +65,8 @@ COLUMN_PROPERTIES = {
 }
 ROW_RULE_ENGINE = "vinelake-row-rule"
 COUNT_ENGINE = "vinelake-count"
+# A year of retention ends on the same calendar day at the latest.
+RETENTION_UNITS = {"d": 1, "day": 1, "days": 1, "y": 366, "yr": 366, "year": 366, "years": 366}
 DECIMAL = re.compile(r"decimal\(\d{1,2},\d{1,2}\)")
 
 
@@ -153,7 +155,11 @@ class KnownAt:
 
 @dataclass(frozen=True)
 class Contract:
-    """One source entity: where its files are found, its columns, row rules and time rule."""
+    """One source entity: where its files are found, its columns, row rules and time rule.
+
+    `retention_days`: how long personal data are kept after a record that names the person was last received; None where
+    nothing ends it but a request.
+    """
 
     id: str
     version: str
@@ -176,6 +182,7 @@ class Contract:
     feed: Feed | None = None
     silver: Record | None = None
     gate: GatePolicy = field(default_factory=GatePolicy)
+    retention_days: int | None = None
 
     @property
     def personal_columns(self) -> tuple[Column, ...]:
@@ -295,6 +302,7 @@ def _load(path: Path, text: str) -> Contract:
         feed=feed,
         silver=record,
         gate=parse_gate(fault, own.get("gate")),
+        retention_days=_retention(fault, document, columns),
     )
     _check_whole(fault, contract)
     return contract
@@ -416,6 +424,24 @@ def _ratio(fault: Faults, value: Any) -> float:
     if isinstance(value, int | float) and 0 <= value <= 1:
         return float(value)
     fault.stop(f"maxQuarantinedRatio {value!r} is not a share", fault.own("maxQuarantinedRatio"), "write 0 to 1")
+
+
+def _retention(fault: Faults, document: Mapping[str, Any], columns: Sequence[Column]) -> int | None:
+    for i, entry in enumerate(document.get("slaProperties") or []):
+        if entry.get("property") != "retention":
+            continue
+        at, value = ["slaProperties", i], entry.get("value")
+        days = RETENTION_UNITS.get(entry.get("unit", ""))
+        if not isinstance(value, int) or value < 1 or not days:
+            fault.stop(
+                f"retention {value!r} {entry.get('unit', '')} is not a time",
+                at,
+                "write a whole number, unit: year or day",
+            )
+        if not any(c.is_personal for c in columns):
+            fault.stop("nothing here is personal: retention has nothing to end", at, "class columns, or drop it")
+        return value * days
+    return None
 
 
 def _conditions(fault: Faults, entity: Any, names: set[str], engine: str) -> tuple[RowRule, ...]:

@@ -60,6 +60,11 @@ def in_business_time(moment: datetime) -> str:
     return local.isoformat(" ")
 
 
+def business_today() -> date:
+    """The day it is in the business time zone: for decisions of now, whatever date they are about."""
+    return utc_now().astimezone(ZoneInfo(get_settings().timezone)).date()
+
+
 def utc_now() -> datetime:
     """The wall clock, for ledgers only: no figure in a data table comes from it."""
     return datetime.now(tz=ZoneInfo("UTC"))

@@ -10,12 +10,10 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, replace
 from datetime import date, datetime
 from fnmatch import fnmatchcase
-from zoneinfo import ZoneInfo
 
 from lakehouse import control, tables
 from lakehouse.errors import ConfigError
-from lakehouse.settings import get_settings
-from lakehouse.time import parse_partition, utc_now
+from lakehouse.time import business_today, parse_partition, utc_now
 
 WAIVER_SCHEMA = (
     "waiver_id string, table_name string, rule string, batch_id string, author string, reason string, ends_on date, "
@@ -56,11 +54,6 @@ class Waiver:
         return f"{self.author} until {self.ends_on}: {self.reason}"
 
 
-def today() -> date:
-    """The day in the business calendar: a waiver is a decision of now, whatever date a gate is about."""
-    return utc_now().astimezone(ZoneInfo(get_settings().timezone)).date()
-
-
 def add(table: str, rule: str, author: str, reason: str, until: str, batch_id: str | None = None) -> Waiver:
     """Adds an entry; refuses one without reason or end, ending in the past, or about no table of a layer."""
     if not reason.strip():
@@ -74,9 +67,11 @@ def add(table: str, rule: str, author: str, reason: str, until: str, batch_id: s
             remedy=f"name it as the report does, for example silver.loan, or {BETWEEN_TABLES!r}",
         )
     ends_on = parse_partition(until)
-    if ends_on < today():
+    if ends_on < business_today():
         raise ConfigError(
-            f"the waiver would have ended on {ends_on}", where=f"today is {today()}", remedy="give a day to come"
+            f"the waiver would have ended on {ends_on}",
+            where=f"today is {business_today()}",
+            remedy="give a day to come",
         )
     entry = Waiver(uuid.uuid4().hex[:12], table, rule, batch_id, author, reason.strip(), ends_on, utc_now())
     control.append("waiver", WAIVER_SCHEMA, [astuple(entry)])
@@ -102,7 +97,7 @@ def entries() -> list[Waiver]:
 
 def live(on: date | None = None) -> list[Waiver]:
     """The entries that count on a day, today if none is given."""
-    return [w for w in entries() if w.is_live(on or today())]
+    return [w for w in entries() if w.is_live(on or business_today())]
 
 
 def word_for(live_ones: Iterable[Waiver], table: str, rule: str, batch_id: str | None) -> str | None:

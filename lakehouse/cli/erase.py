@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from typing import IO, Any
 
 import click
@@ -57,6 +59,32 @@ def resume() -> None:
     from spark_jobs import erasure
 
     for body in erasure.resume(samples.strip, samples.models):
+        _told(body)
+
+
+@erase.command()
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Retention that ended before this day; else today.")
+@click.option("--confirm", is_flag=True, help="Erase; without it, only how many are concerned is shown.")
+@json_option
+def expired(day: datetime | None, confirm: bool, as_json: bool) -> None:
+    """Erase the personal data that no contract keeps any longer (`retention` in `slaProperties`)."""
+    from lakehouse.time import business_today
+    from ml import erasure as samples
+    from spark_jobs import expiry
+
+    until = day.date() if day else business_today()
+    found = expiry.expired(until)
+    if not confirm:
+        counted = Counter((subject.who, subject.kind) for subject in found)
+        rows = [
+            [who, kind, count, min(s.last_on for s in found if s.kind == kind).isoformat()]
+            for (who, kind), count in sorted(counted.items())
+        ]
+        show(["who", "identified by", "subjects", "oldest last record"], rows, as_json)
+        return
+    if not found:
+        click.echo(f"nobody's retention ended before {until}; nothing was changed")
+    for body in expiry.erase(found, until, samples.strip, samples.models):
         _told(body)
 
 

@@ -160,7 +160,7 @@ def _dead_waivers(monkeypatch: pytest.MonkeyPatch) -> None:
     withdrawn = waivers.add(**given)
     waivers.withdraw(withdrawn.waiver_id, "ben")
     with monkeypatch.context() as patch:
-        patch.setattr(waivers, "today", lambda: date(2020, 1, 1))
+        patch.setattr(waivers, "business_today", lambda: date(2020, 1, 1))
         waivers.add(**(given | {"until": "2020-01-31"}))
     assert waivers.live() == [] and len(waivers.entries()) == 2
 
