@@ -194,7 +194,7 @@ def duck(room: Path) -> Iterator[Any]:
     place = room / "duck.duckdb"
     place.unlink(missing_ok=True)
     with duckdb.connect(str(place)) as connection:
-        connection.execute("SET TimeZone = 'Asia/Shanghai'; SET threads = 2; SET memory_limit = '8GB'")
+        connection.execute("SET TimeZone = 'Asia/Shanghai'; SET threads = 2; SET memory_limit = '16GB'")
         connection.execute(f"CREATE VIEW vat_invoice AS FROM '{room}/history.parquet'")
         connection.execute(f"CREATE VIEW enterprise AS FROM '{room}/enterprise.parquet'")
         yield connection

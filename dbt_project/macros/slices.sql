@@ -74,3 +74,16 @@
         on {{ as_of }} = computed.as_of and {{ enterprise_id }} = computed.enterprise_id
     {%- endif -%}
 {%- endmacro %}
+
+{#
+    Of rows per direction, one row with both sides: `sale_…` and `purchase_…` of each column. To be grouped by the rest of the
+    key. Joins with either side would read all that is below twice, since the direction is asked of the files.
+#}
+{% macro both_sides(columns) -%}
+    {% for side in ['sale', 'purchase'] -%}
+    {%- set last_side = loop.last -%}
+    {%- for column in columns -%}
+    max(case when direction = '{{ side }}' then {{ column }} end) as {{ side }}_{{ column }}{{ ',' if not (last_side and loop.last) }}
+    {% endfor -%}
+    {%- endfor -%}
+{%- endmacro %}

@@ -79,6 +79,20 @@ summary as (
 
 ),
 
+sides as (
+
+    select
+        as_of,
+        enterprise_id,
+        {{ both_sides([
+            'partners', 'recent_partners', 'repeat_partners', 'partners_before', 'kept_partners', 'new_partners', 'fen',
+            'top1_fen', 'top5_fen', 'fen_squares', 'fen_before', 'kept_fen_before', 'new_fen'
+        ]) }}
+    from summary
+    group by as_of, enterprise_id
+
+),
+
 spine as (
 
     select as_of, enterprise_id, history_months from {{ ref('int_enterprise_months') }}
@@ -89,31 +103,27 @@ select
     spine.as_of,
     spine.enterprise_id,
     {% for partner, side in [('customer', 'sale'), ('supplier', 'purchase')] %}
-    coalesce({{ side }}.partners, 0L) as {{ partner }}_12m_count,
-    coalesce({{ side }}.recent_partners, 0L) as {{ partner }}_3m_count,
-    ln(1.0D + coalesce({{ side }}.partners, 0L)) as {{ partner }}_12m_log,
-    {{ ratio(side ~ '.top1_fen', side ~ '.fen') }} as {{ partner }}_top1_12m_ratio,
-    {{ ratio(side ~ '.top5_fen', side ~ '.fen') }} as {{ partner }}_top5_12m_ratio,
-    cast({{ side }}.fen_squares as double)
-        / pow(case when {{ side }}.fen > 0 then cast({{ side }}.fen as double) end, 2) as {{ partner }}_hhi_12m_ratio,
-    {{ ratio(side ~ '.repeat_partners', side ~ '.partners') }} as {{ partner }}_repeat_12m_ratio,
+    coalesce(sides.{{ side }}_partners, 0L) as {{ partner }}_12m_count,
+    coalesce(sides.{{ side }}_recent_partners, 0L) as {{ partner }}_3m_count,
+    ln(1.0D + coalesce(sides.{{ side }}_partners, 0L)) as {{ partner }}_12m_log,
+    {{ ratio('sides.' ~ side ~ '_top1_fen', 'sides.' ~ side ~ '_fen') }} as {{ partner }}_top1_12m_ratio,
+    {{ ratio('sides.' ~ side ~ '_top5_fen', 'sides.' ~ side ~ '_fen') }} as {{ partner }}_top5_12m_ratio,
+    cast(sides.{{ side }}_fen_squares as double)
+        / pow(case when sides.{{ side }}_fen > 0 then cast(sides.{{ side }}_fen as double) end, 2) as {{ partner }}_hhi_12m_ratio,
+    {{ ratio('sides.' ~ side ~ '_repeat_partners', 'sides.' ~ side ~ '_partners') }} as {{ partner }}_repeat_12m_ratio,
     case when spine.history_months >= 24 then
-        {{ ratio(side ~ '.kept_partners', side ~ '.partners_before') }}
+        {{ ratio('sides.' ~ side ~ '_kept_partners', 'sides.' ~ side ~ '_partners_before') }}
     end as {{ partner }}_retention_24m_ratio,
     case when spine.history_months >= 24 then
-        {{ ratio(side ~ '.kept_fen_before', side ~ '.fen_before') }}
+        {{ ratio('sides.' ~ side ~ '_kept_fen_before', 'sides.' ~ side ~ '_fen_before') }}
     end as {{ partner }}_retention_value_24m_ratio,
     case when spine.history_months >= 24 then
-        {{ ratio(side ~ '.new_fen', side ~ '.fen') }}
+        {{ ratio('sides.' ~ side ~ '_new_fen', 'sides.' ~ side ~ '_fen') }}
     end as new_{{ partner }}_share_24m_ratio,
     case when spine.history_months >= 24 then
-        coalesce({{ side }}.new_partners, 0L)
+        coalesce(sides.{{ side }}_new_partners, 0L)
     end as new_{{ partner }}_24m_count,
     {% endfor %}
-    {{ ratio('sale.recent_partners', 'sale.partners') }} as customer_3m_to_12m_ratio
+    {{ ratio('sides.sale_recent_partners', 'sides.sale_partners') }} as customer_3m_to_12m_ratio
 from spine
-left join summary as sale
-    on spine.as_of = sale.as_of and spine.enterprise_id = sale.enterprise_id and sale.direction = 'sale'
-left join summary as purchase
-    on spine.as_of = purchase.as_of and spine.enterprise_id = purchase.enterprise_id
-    and purchase.direction = 'purchase'
+left join sides on spine.as_of = sides.as_of and spine.enterprise_id = sides.enterprise_id

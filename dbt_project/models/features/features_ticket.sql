@@ -75,6 +75,21 @@ tickets as (
 
 ),
 
+sides as (
+
+    select
+        as_of,
+        enterprise_id,
+        {{ both_sides([
+            'valid_count', 'valid_fen', 'valid_abs_fen', 'max_fen', 'blue_count', 'blue_fen', 'blue_squares',
+            'blue_quantiles', 'round_count', 'zero_count', 'month_end_count', 'month_end_abs_fen', 'weekend_count',
+            'matched_abs_fen'
+        ]) }}
+    from tickets
+    group by as_of, enterprise_id
+
+),
+
 spine as (
 
     select as_of, enterprise_id from {{ ref('int_enterprise_months') }}
@@ -86,29 +101,25 @@ select
     spine.enterprise_id,
 
     -- ticket
-    {{ ratio('sale.max_fen', 'sale.valid_fen') }} as sales_ticket_max_12m_ratio,
-    {{ ratio('purchase.max_fen', 'purchase.valid_fen') }} as purchase_ticket_max_12m_ratio,
-    {{ ratio('sale.blue_fen', 'sale.blue_count') }} / 100.0D as sales_ticket_mean_12m_cny,
-    sale.blue_quantiles[0] / 100.0D as sales_ticket_median_12m_cny,
-    sale.blue_quantiles[1] / 100.0D as sales_ticket_p90_12m_cny,
-    purchase.blue_quantiles[0] / 100.0D as purchase_ticket_median_12m_cny,
+    {{ ratio('sides.sale_max_fen', 'sides.sale_valid_fen') }} as sales_ticket_max_12m_ratio,
+    {{ ratio('sides.purchase_max_fen', 'sides.purchase_valid_fen') }} as purchase_ticket_max_12m_ratio,
+    {{ ratio('sides.sale_blue_fen', 'sides.sale_blue_count') }} / 100.0D as sales_ticket_mean_12m_cny,
+    sides.sale_blue_quantiles[0] / 100.0D as sales_ticket_median_12m_cny,
+    sides.sale_blue_quantiles[1] / 100.0D as sales_ticket_p90_12m_cny,
+    sides.purchase_blue_quantiles[0] / 100.0D as purchase_ticket_median_12m_cny,
     sqrt(cast(
-        sale.blue_count * sale.blue_squares - cast(sale.blue_fen as decimal(19, 0)) * cast(sale.blue_fen as decimal(19, 0))
-    as double)) / nullif(cast(sale.blue_fen as double), 0.0D) as sales_ticket_cv_12m_ratio,
-    {{ ratio('sale.zero_count', 'sale.valid_count') }} as sales_zero_amount_count_12m_ratio,
+        sides.sale_blue_count * sides.sale_blue_squares - cast(sides.sale_blue_fen as decimal(19, 0)) * cast(sides.sale_blue_fen as decimal(19, 0))
+    as double)) / nullif(cast(sides.sale_blue_fen as double), 0.0D) as sales_ticket_cv_12m_ratio,
+    {{ ratio('sides.sale_zero_count', 'sides.sale_valid_count') }} as sales_zero_amount_count_12m_ratio,
 
     -- timing
-    {{ ratio('sale.round_count', 'sale.blue_count') }} as sales_round_count_12m_ratio,
-    {{ ratio('purchase.round_count', 'purchase.blue_count') }} as purchase_round_count_12m_ratio,
-    {{ ratio('sale.month_end_count', 'sale.valid_count') }} as sales_month_end_count_12m_ratio,
-    {{ ratio('sale.month_end_abs_fen', 'sale.valid_abs_fen') }} as sales_month_end_amount_12m_ratio,
-    {{ ratio('sale.weekend_count', 'sale.valid_count') }} as sales_weekend_count_12m_ratio,
+    {{ ratio('sides.sale_round_count', 'sides.sale_blue_count') }} as sales_round_count_12m_ratio,
+    {{ ratio('sides.purchase_round_count', 'sides.purchase_blue_count') }} as purchase_round_count_12m_ratio,
+    {{ ratio('sides.sale_month_end_count', 'sides.sale_valid_count') }} as sales_month_end_count_12m_ratio,
+    {{ ratio('sides.sale_month_end_abs_fen', 'sides.sale_valid_abs_fen') }} as sales_month_end_amount_12m_ratio,
+    {{ ratio('sides.sale_weekend_count', 'sides.sale_valid_count') }} as sales_weekend_count_12m_ratio,
 
     -- related
-    {{ ratio('sale.matched_abs_fen', 'sale.valid_abs_fen') }} as related_trade_12m_ratio
+    {{ ratio('sides.sale_matched_abs_fen', 'sides.sale_valid_abs_fen') }} as related_trade_12m_ratio
 from spine
-left join tickets as sale
-    on spine.as_of = sale.as_of and spine.enterprise_id = sale.enterprise_id and sale.direction = 'sale'
-left join tickets as purchase
-    on spine.as_of = purchase.as_of and spine.enterprise_id = purchase.enterprise_id
-    and purchase.direction = 'purchase'
+left join sides on spine.as_of = sides.as_of and spine.enterprise_id = sides.enterprise_id
