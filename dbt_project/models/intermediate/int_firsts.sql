@@ -121,8 +121,8 @@ asked as (
 told as (
 
     -- Each row counts from the first asked date on by which it is known and its day over. Partitioned once for all
-    -- groupings and windows.
-    select /*+ repartition(flow.enterprise_id) */
+    -- groupings and windows.{{ ' Nothing is read where no firm lost a day: who did is known before.' if carried }}
+    select /*+ repartition(flow.enterprise_id){{ ', broadcast(carried)' if carried }} */
         flow.enterprise_id,
         flow.direction,
         flow.event_day,
