@@ -205,11 +205,11 @@ def plain_side(room: Path, dates: list[datetime.date]) -> tuple[float, float, An
     import pandas as pd
     from models_in_duckdb import PREFIX, plain_statements
 
-    made = []
+    made, plans = [], [plain_statements(day, PLACES) for day in dates]
     with duck(room) as connection:
         begun, used = time.monotonic(), time.process_time()
-        for day in dates:
-            for _, statement in plain_statements(day, PLACES):
+        for plan in plans:
+            for statement in plan:
                 connection.execute(statement)
             made.append(connection.execute(f"FROM {PREFIX}_enterprise_features").df())
         return time.monotonic() - begun, time.process_time() - used, pd.concat(made, ignore_index=True)
@@ -217,14 +217,15 @@ def plain_side(room: Path, dates: list[datetime.date]) -> tuple[float, float, An
 
 def duckdb_side(room: Path, dates: list[datetime.date]) -> tuple[float, float, Any]:
     """Seconds and CPU seconds of all models over the same rows, and the features."""
-    from models_in_duckdb import PREFIX, by_date, statements
+    from models_in_duckdb import PREFIX, same_plan
 
+    plan = same_plan(dates, PLACES)
     with duck(room) as connection:
         begun, used = time.monotonic(), time.process_time()
-        for name, statement in statements(dates, PLACES):
+        for name, statements in plan:
             at = time.monotonic()
-            for part in by_date(dates, PLACES) if name == "features_ticket" else [statement]:
-                connection.execute(part)
+            for statement in statements:
+                connection.execute(statement)
             print(f"  duckdb {name}: {time.monotonic() - at:.1f} s", flush=True)
         spent = time.monotonic() - begun, time.process_time() - used
         return *spent, connection.execute(f"FROM {PREFIX}_enterprise_features").df()

@@ -26,7 +26,13 @@ def statements(dates: Sequence[date], relations: Mapping[str, str]) -> Iterator[
         yield name, f"CREATE OR REPLACE {kind} {PREFIX}_{name} AS {translated(query)}"
 
 
-def by_date(dates: Sequence[date], relations: Mapping[str, str]) -> Iterator[str]:
+def same_plan(dates: Sequence[date], relations: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """Each model's name and the statements that make it."""
+    made = statements(dates, relations)
+    return [(n, list(_by_date(dates, relations)) if n == "features_ticket" else [statement]) for n, statement in made]
+
+
+def _by_date(dates: Sequence[date], relations: Mapping[str, str]) -> Iterator[str]:
     """Statements that make `features_ticket` date by date: of all dates at once, the invoices of a year with their
     buyers' records spill more than 60 GB of 20 million."""
     made = f"{PREFIX}_features_ticket"
@@ -39,17 +45,16 @@ def by_date(dates: Sequence[date], relations: Mapping[str, str]) -> Iterator[str
     yield dict(statements(dates, relations))["int_as_of"]
 
 
-def plain_statements(day: date, relations: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The features of one date the plain way, without bases that hold what was known when: a window function finds each
-    invoice's latest version known by then, and the features are made of these rows."""
+def plain_statements(day: date, relations: Mapping[str, str]) -> list[str]:
+    """What makes the features of one date the plain way, without bases that hold what was known when: a window function
+    finds each invoice's latest version known by then, and the features are made of these rows."""
     known = (
         f"SELECT * EXCLUDE (known_day, superseded_day), DATE '{day}' AS known_on, 1 AS sign "
         f"FROM {PREFIX}_stg_vat_invoice WHERE known_day <= DATE '{day}' "
         "QUALIFY row_number() OVER (PARTITION BY invoice_id ORDER BY version_no DESC) = 1"
     )
-    for name, statement in statements([day], relations):
-        plain = f"CREATE OR REPLACE TABLE {PREFIX}_{name} AS {known}"
-        yield name, plain if name == "invoice_change" else statement
+    plain = f"CREATE OR REPLACE TABLE {PREFIX}_invoice_change AS {known}"
+    return [plain if name == "invoice_change" else made for name, made in statements([day], relations)]
 
 
 def translated(query: str) -> str:

@@ -65,7 +65,7 @@ COLUMN_PROPERTIES = {
 }
 ROW_RULE_ENGINE = "vinelake-row-rule"
 COUNT_ENGINE = "vinelake-count"
-# A year of retention ends on the same calendar day at the latest.
+# A year counts 366 days: nobody expires before the calendar day.
 RETENTION_UNITS = {"d": 1, "day": 1, "days": 1, "y": 366, "yr": 366, "year": 366, "years": 366}
 DECIMAL = re.compile(r"decimal\(\d{1,2},\d{1,2}\)")
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse import consents, contracts, engine, tables
+from lakehouse.contracts import Column
 from lakehouse.erasure import certificate, search
 from lakehouse.errors import ConfigError
 from lakehouse.settings import get_settings
@@ -35,14 +36,19 @@ Strip = Callable[[str, Trail], list[dict[str, Any]]]
 Models = Callable[["SparkSession", set[str]], list[dict[str, str]]]
 
 
+def whose(subject: Column) -> str:
+    """Whether a column identifies persons or enterprises."""
+    is_person = subject.is_personal and sealing_plan.kind(subject) != "credit_code"
+    return PERSON if is_person else ENTERPRISE
+
+
 def kinds(who: str) -> list[str]:
     """The kinds of identifiers under which the contracts know persons, or enterprises."""
     known: set[str] = set()
     for contract in contracts.load_all(get_settings().contracts_dir).values():
         for column in contract.personal_columns:
-            subject = contract.column(column.data_subject or contract.subject)
-            is_person = subject.is_personal and sealing_plan.kind(subject) != "credit_code"
-            if is_person == (who == PERSON):
+            subject = sealing_plan.subject_of(contract, column)
+            if whose(subject) == who:
                 known.add(sealing_plan.identifier(contract, subject))
     if not known:
         raise ConfigError(f"no contract seals data of a {who}", remedy="state `dataSubject` in the contracts")

@@ -8,7 +8,6 @@ alone waits for a decision. The erasure is that of a request (`spark_jobs.erasur
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -45,7 +44,7 @@ def expired(day: date) -> list[Expired]:
     """The subjects that were kept until before `day`, by kind and last day; nothing is opened for this."""
     with engine.session("expiry") as spark:
         tables.ensure_schemas(spark)
-        mentions = [text for contract in _contracts() for text in _mentions(spark, contract)]
+        mentions = list(_mentions(spark))
         if not mentions:
             return []
         rows = spark.sql(
@@ -56,9 +55,17 @@ def expired(day: date) -> list[Expired]:
     return [Expired(**row.asDict()) for row in rows]
 
 
-def count() -> dict[str, int]:
-    """How many subjects nobody keeps as of today, by kind of identifier."""
-    return dict(Counter(subject.kind for subject in expired(business_today())))
+def tally(found: Sequence[Expired]) -> list[tuple[str, str, int, str]]:
+    """Whose, kind of identifier, how many, and the day of the oldest last record; no identifier."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for subject in found:
+        groups.setdefault((subject.who, subject.kind), []).append(subject.last_on.isoformat())
+    return [(who, kind, len(days), min(days)) for (who, kind), days in sorted(groups.items())]
+
+
+def count() -> dict[str, Any]:
+    """The tally as of today."""
+    return {"expired": tally(expired(business_today()))}
 
 
 def erase(
@@ -86,45 +93,29 @@ def _clear(subjects: Sequence[Expired]) -> list[str]:
     return [*opened, *(s.said for s in subjects if not forms.TOKEN.fullmatch(s.said))]
 
 
-def _contracts() -> list[Contract]:
-    known = contracts.load_all(get_settings().contracts_dir).values()
-    # Without a retention anywhere nobody expires, and no table need be read.
-    found = [contract for contract in known if contract.personal_columns]
-    return found if any(contract.retention_days for contract in found) else []
+def _mentions(spark: SparkSession) -> Iterator[str]:
+    """Statements of the rows of bronze that name subjects: who, the last day, until when the contract keeps them."""
+    known = [c for c in contracts.load_all(get_settings().contracts_dir).values() if c.personal_columns]
+    if not any(contract.retention_days for contract in known):
+        return  # nobody expires, and no table need be read
+    named_by = [(c, sealing_plan.subject_of(c, column)) for c in known for column in c.personal_columns]
+    kinds = {sealing_plan.identifier(contract, subject) for contract, subject in named_by}
+    for contract in known:
+        if tables.is_published(spark, contract.bronze_table):
+            subjects = {subject.name for other, subject in named_by if other is contract}
+            for column in contract.columns:
+                is_named = column.is_personal and sealing_plan.identifier(contract, column) in kinds
+                if is_named or column.name in subjects:
+                    yield _mention(contract, column)
 
 
-def _mentions(spark: SparkSession, contract: Contract) -> Iterator[str]:
-    """Statements of a contract's rows in bronze: subject, last day, and until when the contract keeps the subject."""
-    if not tables.is_published(spark, contract.bronze_table):
-        return
-    source = tables.published_name(contract.bronze_table)
+def _mention(contract: Contract, column: Column) -> str:
     days = contract.retention_days
     until = f"date_add(max(received_on), {days})" if days else "CAST(NULL AS DATE)"
-    for column in _identifying(contract):
-        kind = sealing_plan.identifier(contract, column)
-        who = erasure.PERSON if column.is_personal and kind != "credit_code" else erasure.ENTERPRISE
-        # In a personal column a value that is no token is nobody's, or a mark of an erasure.
-        named = f"{column.name} RLIKE '^tok[0-9]+_'" if column.is_personal else f"{column.name} IS NOT NULL"
-        yield (
-            f"SELECT '{who}' AS who, '{kind}' AS kind, {column.name} AS said, max(received_on) AS last_on, "
-            f"{until} AS kept_until FROM {source} WHERE {named} GROUP BY {column.name}"
-        )
-
-
-def _identifying(contract: Contract) -> list[Column]:
-    """The columns that name a subject under whose key something is sealed here or elsewhere."""
-    subjects = {column.data_subject or contract.subject for column in contract.personal_columns}
-    kinds = _subject_kinds()
-    return [
-        column
-        for column in contract.columns
-        if column.name in subjects or (column.is_personal and sealing_plan.identifier(contract, column) in kinds)
-    ]
-
-
-def _subject_kinds() -> set[str]:
-    return {
-        sealing_plan.identifier(contract, contract.column(column.data_subject or contract.subject))
-        for contract in _contracts()
-        for column in contract.personal_columns
-    }
+    # In a personal column a value that is no token is nobody's, or a mark of an erasure.
+    named = f"{column.name} RLIKE '^tok[0-9]+_'" if column.is_personal else f"{column.name} IS NOT NULL"
+    return (
+        f"SELECT '{erasure.whose(column)}' AS who, '{sealing_plan.identifier(contract, column)}' AS kind, "
+        f"{column.name} AS said, max(received_on) AS last_on, {until} AS kept_until "
+        f"FROM {tables.published_name(contract.bronze_table)} WHERE {named} GROUP BY {column.name}"
+    )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lakehouse import contracts
 from lakehouse.contracts import Contract
+from spark_jobs.pull import sealing
+from spark_jobs.pull.part import Part
+from tests import feeds
 
 CONTRACT = """
 apiVersion: v3.2.0
@@ -17,7 +20,7 @@ id: {id}
 name: "People of firms"
 version: 1.0.0
 status: active
-customProperties:
+{sla}customProperties:
   - {{property: subject, value: firm_key}}
   - {{property: knownAt, value: {{history: received, afterwards: received}}}}
   - property: feed
@@ -62,11 +65,12 @@ def contract(
     path: str = "*",
     prefix: str = "",
     options: Mapping[str, Any] | None = None,
+    sla: str = "",
 ) -> Contract:
     """The contract, written to a folder of contracts and loaded; `prefix` nests the fields (`payload.`)."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{id_}.yaml"
-    text = CONTRACT.format(id=id_, path=path, prefix=prefix, options=json.dumps(dict(options or {})))
+    text = CONTRACT.format(id=id_, path=path, prefix=prefix, options=json.dumps(dict(options or {})), sla=sla)
     file.write_text(text, encoding="utf-8")
     return contracts.load(file)
 
@@ -110,3 +114,10 @@ def leaks(folder: Path, values: Iterable[str]) -> list[str]:
         if any(value in content for value in sought):
             found.append(str(path))
     return found
+
+
+def land(contract: Contract, day: str, records: Sequence[Mapping[str, Any]], fields: tuple[str, ...] = FIELDS) -> None:
+    """Seals and lands records as a pull does."""
+    with sealing.sealer(contract) as seal:
+        sealed = seal(Part("people.jsonl", lines(records), "jsonl", len(records), fields, {"after": day}))
+    feeds.land(contract, day, sealed.part)

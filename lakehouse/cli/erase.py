@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from typing import IO, Any
@@ -75,12 +74,7 @@ def expired(day: datetime | None, confirm: bool, as_json: bool) -> None:
     until = day.date() if day else business_today()
     found = expiry.expired(until)
     if not confirm:
-        counted = Counter((subject.who, subject.kind) for subject in found)
-        rows = [
-            [who, kind, count, min(s.last_on for s in found if s.kind == kind).isoformat()]
-            for (who, kind), count in sorted(counted.items())
-        ]
-        show(["who", "identified by", "subjects", "oldest last record"], rows, as_json)
+        show(["who", "identified by", "subjects", "oldest last record"], expiry.tally(found), as_json)
         return
     if not found:
         click.echo(f"nobody's retention ended before {until}; nothing was changed")

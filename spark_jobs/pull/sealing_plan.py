@@ -94,8 +94,13 @@ def kind(column: Column) -> str:
     return column.token_kind or column.name
 
 
+def subject_of(contract: Contract, column: Column) -> Column:
+    """The column that identifies whose a personal column's values are."""
+    return contract.column(column.data_subject or contract.subject)
+
+
 def _rule(contract: Contract, column: Column) -> Rule:
-    subject = contract.column(column.data_subject or contract.subject)
+    subject = subject_of(contract, column)
     exempt = tuple(
         (_path(contract.column(name)), _sent(contract, name, v)) for name, v in column.impersonal_where.items()
     )

@@ -8,36 +8,19 @@ from pathlib import Path
 import pytest
 
 from expectations.gate import gate
-from lakehouse import contracts, engine, tables
+from lakehouse import engine, tables
 from lakehouse.contracts import Contract
 from lakehouse.errors import ContractError
 from lakehouse.settings import PROJECT_DIR, Settings, get_settings
 from lakehouse.vault import open_vault
 from ml import erasure as samples
 from spark_jobs import bronze, expiry
-from spark_jobs.pull import sealing
-from spark_jobs.pull.part import Part
-from tests import feeds, persons
+from tests import persons
 
 pytestmark = pytest.mark.engine
 FIRST, LATER = "2018-03-01", "2019-06-01"
 RETENTION = "slaProperties:\n  - {property: retention, value: 2, unit: year}\n"
 TABLE, REGISTER = "bronze.people__person", "bronze.register__person"
-
-
-def contract_of(folder: Path, id_: str, sla: str) -> Contract:
-    persons.contract(folder, id_)
-    path = folder / f"{id_}.yaml"
-    path.write_text(path.read_text("utf-8").replace("customProperties:\n", f"{sla}customProperties:\n", 1), "utf-8")
-    return contracts.load(path)
-
-
-def land(contract: Contract, day: str, records: list[dict]) -> None:
-    """Seals and lands records as a pull does."""
-    with sealing.sealer(contract) as seal:
-        body = persons.lines(records)
-        sealed = seal(Part("people.jsonl", body, "jsonl", len(records), persons.FIELDS, {"after": day}))
-    feeds.land(contract, day, sealed.part)
 
 
 @pytest.fixture
@@ -46,15 +29,17 @@ def people(lakehouse: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "lakehouse").symlink_to(PROJECT_DIR / "lakehouse")
     monkeypatch.setenv("VINELAKE_PROJECT_DIR", str(tmp_path))
     get_settings.cache_clear()
-    contract = contract_of(tmp_path / "contracts", "people__person", RETENTION)
-    register = contract_of(tmp_path / "contracts", "register__person", "")
+    contract = persons.contract(tmp_path / "contracts", sla=RETENTION)
+    register = persons.contract(tmp_path / "contracts", "register__person")
     known = persons.people(8)
-    land(contract, FIRST, known)
-    land(register, FIRST, known[:2])
+    persons.land(contract, FIRST, known)
+    persons.land(register, FIRST, known[:2])
     bronze.build(FIRST)
     gate("bronze", FIRST)
     # The third person is told of again, and a new one.
-    land(contract, LATER, [{**known[2], "record_id": "R000100"}, {**persons.person(20), "record_id": "R000101"}])
+    persons.land(
+        contract, LATER, [{**known[2], "record_id": "R000100"}, {**persons.person(20), "record_id": "R000101"}]
+    )
     bronze.build(LATER)
     gate("bronze", LATER)
     return contract
@@ -98,4 +83,4 @@ def test_whom_no_contract_keeps_is_erased_and_all_others_stay(people: Contract) 
 )
 def test_a_retention_that_is_no_time_is_refused(tmp_path: Path, stated: str, fault: str) -> None:
     with pytest.raises(ContractError, match=fault):
-        contract_of(tmp_path, "people__person", f"slaProperties:\n  - {{property: retention, {stated}}}\n")
+        persons.contract(tmp_path, sla=f"slaProperties:\n  - {{property: retention, {stated}}}\n")

@@ -12,9 +12,7 @@ from lakehouse.contracts import Contract
 from lakehouse.settings import PROJECT_DIR, Settings, get_settings
 from lakehouse.vault import forms, open_vault, rotation
 from spark_jobs import bronze, retokenise
-from spark_jobs.pull import sealing
-from spark_jobs.pull.part import Part
-from tests import feeds, persons
+from tests import persons
 
 pytestmark = pytest.mark.engine
 TOKENS = ("person_name", "person_number")
@@ -28,14 +26,6 @@ def people(lakehouse: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("VINELAKE_PROJECT_DIR", str(tmp_path))
     get_settings.cache_clear()
     return persons.contract(tmp_path / "contracts", path="*", options={"duplicateWindowDays": 30})
-
-
-def land(contract: Contract, day: str, records: list[dict]) -> None:
-    """Seals and lands records as a pull does."""
-    body = persons.lines(records)
-    with sealing.sealer(contract) as seal:
-        sealed = seal(Part("people.jsonl", body, "jsonl", len(records), persons.FIELDS, {"after": day}))
-    feeds.land(contract, day, sealed.part)
 
 
 def build(day: str) -> None:
@@ -69,7 +59,7 @@ def present(kind: str, value: str) -> str | None:
 
 def test_rotated_tokens_replace_the_former_ones_everywhere(people: Contract) -> None:
     sent = persons.people(40)
-    land(people, DAYS[0], sent)
+    persons.land(people, DAYS[0], sent)
     build(DAYS[0])
     publish_families()
     families = {r["person_name"]: r["count"] for r in rows(FAMILIES)}
@@ -94,6 +84,6 @@ def test_rotated_tokens_replace_the_former_ones_everywhere(people: Contract) -> 
     assert retokenise.build(DAYS[0]) == {"tables": {}} and manifest_id() == published
 
     # The same records again, sealed with the new tokens, are known for what they are.
-    land(people, DAYS[1], sent)
+    persons.land(people, DAYS[1], sent)
     build(DAYS[1])
     assert [r["disposition"] for r in rows()] == ["accepted", "duplicate"] * 40

@@ -21,10 +21,8 @@ from ml import erasure as samples
 from ml import snapshot as snapshots
 from ml.training import datasets_dir
 from spark_jobs import bronze, bronze_files, bronze_rows, erasure, landing
-from spark_jobs.pull import sealing
-from spark_jobs.pull.part import Part
 from spark_jobs.verify import verify as verify_landing
-from tests import feeds, persons
+from tests import persons
 
 pytestmark = [
     pytest.mark.engine,
@@ -65,10 +63,7 @@ def sent() -> list[dict]:
 
 def land(contract: Contract, records: list[dict]) -> None:
     """Seals, lands, builds and publishes records as a pull and the day's run do."""
-    with sealing.sealer(contract) as seal:
-        body = persons.lines(records)
-        sealed = seal(Part("people.jsonl", body, "jsonl", len(records), FIELDS, {"after": DAY}))
-    feeds.land(contract, DAY, sealed.part)
+    persons.land(contract, DAY, records, FIELDS)
     bronze.build(DAY)
     gate("bronze", DAY)
 
