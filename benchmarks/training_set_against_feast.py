@@ -1,8 +1,9 @@
 """Seconds to join a training spine with features as known at each row's date, beside Feast's offline retrieval.
 
 The same rows on both sides: firms × months × features in Parquet, from which this project's tables of gold are written
-and published (half the features in each of the two), and which Feast reads by its file source. The same spine: pairs of
-firm and day, spread over all months. Both end with all columns in memory; this side's second figure also checks the
+and published (half the features in each of the two). Feast reads them as it is told of features of several sources: one
+feature view a family, with a file of its own, as many as this project has families (`--views`). The same spine: pairs
+of firm and day, spread over all months. Both end with all columns in memory; this side's second figure also checks the
 labels and freezes the set. Both are asked twice: the first call starts cold. Feast runs in a Python of its own:
 
     python3 -m venv FEAST && FEAST/bin/pip install "feast[duckdb]"
@@ -33,29 +34,31 @@ from pathlib import Path
 import pandas as pd
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig
 from feast.types import Float64
-room, kind, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+room, kind, count, parts = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 store = FeatureStore(config=RepoConfig(
     project="bench", provider="local", registry=str(room / f"{kind}.db"), offline_store={"type": kind},
     online_store={"type": "sqlite", "path": str(room / f"{kind}.online")}, entity_key_serialization_version=3))
 firm = Entity(name="firm", join_keys=["enterprise_id"])
 names = [f"f{number:03d}" for number in range(count)]
-view = FeatureView(name="features", entities=[firm], ttl=timedelta(days=32), online=False,
-    schema=[Field(name=name, dtype=Float64) for name in names],
-    source=FileSource(path=str(room / "features.parquet"), timestamp_field="event_timestamp"))
-store.apply([firm, view])
+families = {f"family{number}": names[number::parts] for number in range(parts)}
+views = [FeatureView(name=family, entities=[firm], ttl=timedelta(days=32), online=False,
+    source=FileSource(name=family, path=str(room / f"{family}.parquet"), timestamp_field="event_timestamp"),
+    schema=[Field(name=name, dtype=Float64) for name in held]) for family, held in families.items()]
+store.apply([firm, *views])
+wanted = [f"{family}:{name}" for family, held in families.items() for name in held]
 spine = pd.read_parquet(room / "spine.parquet")
 spine = spine.assign(event_timestamp=pd.to_datetime(spine["as_of"], utc=True)).drop(columns="as_of")
 seconds = []
 for _ in range(2):
     started = time.monotonic()
-    got = store.get_historical_features(spine, [f"features:{name}" for name in names]).to_df()
+    got = store.get_historical_features(spine, wanted).to_df()
     seconds.append(time.monotonic() - started)
 print(json.dumps({"seconds": seconds, "rows": len(got), "sum": float(got[names].to_numpy().sum())}))
 """
 
 
-def generate(room: Path, firms: int, months: int, count: int, spine: int) -> None:
-    """features.parquet (firm × month) and spine.parquet (firm, day, label) in the room."""
+def generate(room: Path, firms: int, months: int, count: int, spine: int, views: int) -> None:
+    """features.parquet (firm × month), the same by family, and spine.parquet (firm, day, label) in the room."""
     chance = np.random.default_rng(7)
     days = pd.date_range("2019-01-01", periods=months, freq="MS")
     keys = pd.MultiIndex.from_product([days, [f"E{number:05d}" for number in range(firms)]]).to_frame(index=False)
@@ -65,6 +68,10 @@ def generate(room: Path, firms: int, months: int, count: int, spine: int) -> Non
     for number in range(count):
         table = table.append_column(f"f{number:03d}", pa.array(chance.normal(size=len(keys)).round(4)))
     pq.write_table(table, room / "features.parquet")
+    names = [name for name in table.column_names if name.startswith("f")]
+    for number in range(views):
+        own = table.select(["enterprise_id", "event_timestamp", *names[number::views]])
+        pq.write_table(own, room / f"family{number}.parquet")
     pairs = chance.choice(firms * months * 28, spine, replace=False)
     month, rest = np.divmod(pairs, firms * 28)
     firm, day = np.divmod(rest, 28)
@@ -109,24 +116,29 @@ def main() -> None:
     parser.add_argument("--months", type=int, default=60)
     parser.add_argument("--features", type=int, default=200)
     parser.add_argument("--spine", type=int, default=150_000)
+    parser.add_argument("--views", type=int, help="feature views at Feast; as many as families here otherwise")
+    parser.add_argument("--stores", default="dask,duckdb", help="offline stores of Feast, dask being its default")
     given = parser.parse_args()
     room = Path(tempfile.mkdtemp(prefix="training-set-"))
     os.environ["VINELAKE_VAR_DIR"] = str(room / "var")
     os.environ.setdefault("VINELAKE_ENGINE_PORT", "15198")
-    generate(room, given.firms, given.months, given.features, given.spine)
-
     from lakehouse import engine
+    from spark_jobs.source_features import catalogue
+
+    views = given.views or len(catalogue.load()) + 1  # and that of the invoices
+    generate(room, given.firms, given.months, given.features, given.spine, views)
 
     engine.start()
     try:
         seconds, freezing, rows, total = ours(room, given.features)
     finally:
         engine.stop()
-    print(f"| side | first | second | {rows:,} rows × {given.features} features, {datetime.date.today()} |")
+    of = f"{rows:,} rows × {given.features} features, {views} feature views at Feast, {datetime.date.today()}"
+    print(f"| side | first | second | {of} |")
     print(f"| vinelake | {seconds[0]:.1f} s | {seconds[1]:.1f} s | + {freezing:.1f} s to check and freeze |")
-    for kind in ("dask", "duckdb"):
+    for kind in given.stores.split(","):
         words = [str(given.feast_python), "-W", "ignore", "-c", textwrap.dedent(FEAST), str(room), kind]
-        done = subprocess.run([*words, str(given.features)], capture_output=True, text=True)
+        done = subprocess.run([*words, str(given.features), str(views)], capture_output=True, text=True)
         if done.returncode:
             print(f"| Feast, {kind} | failed | | {done.returncode}: {done.stderr.strip()[-300:]} |")
             continue

@@ -16,7 +16,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from expectations import growth, holding, one_pass, profiles, report, restatement, suites
+from expectations import growth, holding, increments, one_pass, profiles, report, restatement, suites
 from expectations.report import Finding
 from lakehouse import contracts, control, delta_log, engine, ledger, tables, waivers
 from lakehouse.errors import BatchesHeld, GateFailed
@@ -83,6 +83,8 @@ def gate(layer: str, partition: str) -> dict[str, Any]:
         if changed:
             # Kept first: a kill in between leaves profiles that count for nothing until their batches are published.
             profiles.store(judged.passing)
+            if layer == "silver" and all(f.passed for f in found):
+                _note_passed(spark, run.run_id, layer, changed)
             brought = [account["batch_id"] for account in waiting if account["batch_id"] not in judged.held]
             tables.publish(spark, changed, f"gate_{layer}", partition, brought)
         if judged.held:
@@ -143,25 +145,36 @@ def check(
     """Every expectation of the changed tables and the identities of their layer, without publishing.
 
     Of a bronze table that grew by whole batches only, the rows of those batches are looked at; that no other row came
-    is checked by number. Tables of single feeds, of which there are dozens, and the wide one of their features are
-    looked at in one pass each.
+    is checked by number. Of a large table of silver that was passed before, what came and went since is looked at.
+    Tables of single feeds, of which there are dozens, and the wide one of their features are looked at in one pass.
     """
     if layer == "bronze":
         return growth.check(spark, changed, {table: _suite(spark, table) for table in changed}, waiting, held)
     of_feeds = {c.silver.table for c in contracts.load_all(get_settings().contracts_dir).values() if c.silver}
+    in_one_pass = {*of_feeds, SOURCE_FEATURE_TABLE}
+    expected, asked = {table: _suite(spark, table) for table in changed}, _identities(layer)
+    audit = increments.last(layer) if layer == "silver" else increments.Audit()
+    news = increments.find(spark, changed, expected, audit)
+
+    def check_new(table: str) -> list[Finding]:
+        return increments.suite(spark, news[table], expected[table])
 
     def check_feed(table: str) -> list[Finding]:
         rows = tables.at_version(table, changed[table])
-        return one_pass.findings(spark, table, rows, _suite(spark, table))[0]
+        return one_pass.findings(spark, table, rows, expected[table])[0]
 
-    in_one_pass = {*of_feeds, SOURCE_FEATURE_TABLE}
-    findings = engine.side_by_side(check_feed, [table for table in changed if table in in_one_pass])
+    of_news = dict(zip(news, engine.side_by_side(check_new, news), strict=True))
+    sound = {table: found for table, found in of_news.items() if all(f.passed for f in found)}
+    whole = [table for table in changed if table not in sound]
+    findings = [*sound.values()]
+    findings += engine.side_by_side(check_feed, [table for table in whole if table in in_one_pass])
     validator = _Validator(spark, changed)
-    for table in changed:
+    for table in whole:
         if table not in in_one_pass:
-            validator.suite(table, _suite(spark, table))
-    validator.identities(_identities(layer))
-    return [*chain.from_iterable(findings), *validator.findings]
+            validator.suite(table, expected[table])
+    held = increments.identities(spark, asked, changed, news, audit)
+    validator.identities([identity for identity in asked if identity.name not in held])
+    return [*chain.from_iterable(findings), *held.values(), *validator.findings]
 
 
 def _changed(spark: SparkSession, layer: str, waiting: Sequence[growth.Account]) -> dict[str, int]:
@@ -213,6 +226,11 @@ def _suite(spark: SparkSession, table: str) -> list[suites.Expectation]:
 
 def _identities(layer: str) -> list[suites.Identity]:
     return {"silver": suites.SILVER_IDENTITIES, "scores": suites.SCORE_IDENTITIES}.get(layer, [])
+
+
+def _note_passed(spark: SparkSession, run_id: str, layer: str, changed: Mapping[str, int]) -> None:
+    expected = {table: _suite(spark, table) for table in changed}
+    increments.note(run_id, layer, increments.passed(changed, expected, _identities(layer), increments.last(layer)))
 
 
 def _record(run_id: str, layer: str, partition: str, findings: list[Finding], page: str) -> None:
@@ -296,11 +314,7 @@ class _Validator:
 
     def _sql(self, statement: str) -> str:
         def named(match: re.Match[str]) -> str:
-            # A feed that never came has no bronze table yet: it counts as an empty one.
-            return self._name(match.group(1)) or (
-                "(SELECT cast(null AS string) AS batch_id, cast(null AS string) AS disposition, "
-                "cast(null AS decimal(18,2)) AS amount_incl_tax_cny WHERE false)"
-            )
+            return self._name(match.group(1)) or suites.ABSENT
 
         return NAMED_TABLE.sub(named, statement)
 

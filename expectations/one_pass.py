@@ -32,11 +32,12 @@ def findings(
     broken = [f"{BROKEN[e.kind](e.arguments)} AS e{i}" for i, e in enumerate(expected)]
     others = [f"{expression} AS f{i}" for i, expression in enumerate(figures.values())]
     row = spark.sql(f"SELECT count(*) AS n, {', '.join([*broken, *others])} FROM {rows}").collect()[0]
-    found = [_finding(table, e, row["n"], int(row[f"e{i}"] or 0)) for i, e in enumerate(expected)]
+    found = [finding(table, e, row["n"], int(row[f"e{i}"] or 0)) for i, e in enumerate(expected)]
     return found, {name: int(row[f"f{i}"] or 0) for i, name in enumerate(figures)}
 
 
-def _finding(table: str, expected: Expectation, checked: int, broken: int) -> Finding:
+def finding(table: str, expected: Expectation, checked: int, broken: int) -> Finding:
+    """What came of an expectation: rows checked, and how many of them break it."""
     words = re.sub(r"(?<!^)(?=[A-Z])", "_", expected.kind.removeprefix("Expect")).lower()
     told = ", ".join(f"{name} {value}" for name, value in expected.arguments.items())
     return Finding(table, f"{words}: {told}", broken == 0, checked, broken)

@@ -49,6 +49,15 @@ def count(location: str, at_version: int | None = None) -> int:
     return pc.sum(files["num_records"]).as_py()
 
 
+def written(location: str, since: int, until: int) -> int:
+    """How many rows lie in those files of a version that an earlier one does not have."""
+    import pyarrow as pa
+
+    old, new = (pa.table(_there(location, at).get_add_actions(flatten=True)).to_pylist() for at in (since, until))
+    held = {file["path"] for file in old}
+    return sum(file["num_records"] or 0 for file in new if file["path"] not in held)
+
+
 def paths(location: str, name: str, least: int, greatest: int) -> list[str]:
     """The data files of a table that may hold rows with such values of a column, by what the log tells of each file."""
     import pyarrow as pa
@@ -97,16 +106,25 @@ def rows(
 
 def greatest(location: str, name: str, at_version: int | None = None) -> Any:
     """The greatest value of a column, by what the log tells of each file; None where there is no table or no row."""
+    return _extreme(location, name, at_version, "max")
+
+
+def least(location: str, name: str, at_version: int | None = None) -> Any:
+    """The least value of a column, in the same way."""
+    return _extreme(location, name, at_version, "min")
+
+
+def _extreme(location: str, name: str, at_version: int | None, which: str) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    held = _opened(location, at_version)
+    held, least_or_greatest = _opened(location, at_version), getattr(pc, which)
     if held is None:
         return None
     files = pa.table(held.get_add_actions(flatten=True))
-    if f"max.{name}" not in files.column_names or files[f"max.{name}"].null_count:
-        return pc.max(rows(location, [name], at_version)[name]).as_py()
-    return pc.max(files[f"max.{name}"]).as_py()
+    if f"{which}.{name}" not in files.column_names or files[f"{which}.{name}"].null_count:
+        return least_or_greatest(rows(location, [name], at_version)[name]).as_py()
+    return least_or_greatest(files[f"{which}.{name}"]).as_py()
 
 
 def _dataset(location: str, at_version: int | None) -> Dataset:

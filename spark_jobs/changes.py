@@ -7,12 +7,12 @@ the features, whatever else came.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import date
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from lakehouse import delta_log, engine, tables
+from lakehouse import differences, engine, tables
 from lakehouse.known import known_on
 
 if TYPE_CHECKING:
@@ -47,11 +47,12 @@ def _first_day(spark: SparkSession, table: str, before: int | None, now: int, wi
     from pyspark.sql import functions
 
     try:
-        sides = [(version, sign) for version, sign in ((before, -1), (now, 1)) if version is not None]
-        rows = [(_rows(spark, table, version), sign) for version, sign in sides]
+        if before is None:
+            rows = [(spark.sql(f"SELECT * FROM {tables.at_version(table, now)}"), 1)]
+        else:
+            old, new = differences.in_own_files(spark, table, before, now)
+            rows = [(old, -1), (new, 1)]
         columns = [c for c in rows[-1][0].columns if c not in without]
-        if len(rows) == 2 and not delta_log.has_deletion_vectors(tables.build_location(table)):
-            rows = _in_files_of_one_side(spark, rows)
         parts = [_told(frame, columns, sign) for frame, sign in rows]
         both = reduce(lambda one, other: one.unionByName(other), parts)
         days = both.groupBy("day").agg(functions.sum("n").alias("n"), functions.sum("digest").alias("digest"))
@@ -61,20 +62,6 @@ def _first_day(spark: SparkSession, table: str, before: int | None, now: int, wi
             raise
         log.warning("%s: versions %d and %d cannot be compared: %s", table, before, now, str(error).split("\n")[0])
         return date.min
-
-
-def _rows(spark: SparkSession, table: str, version: int) -> DataFrame:
-    return spark.sql(f"SELECT * FROM {tables.at_version(table, version)}")
-
-
-def _in_files_of_one_side(spark: SparkSession, rows: Sequence[tuple[DataFrame, int]]) -> list[tuple[DataFrame, int]]:
-    """The rows of data files that only one of the two versions has: others hold the same on both sides."""
-    held = [set(frame.inputFiles()) for frame, _ in rows]
-    found = []
-    for (frame, sign), files, others in zip(rows, held, reversed(held), strict=True):
-        own = sorted(files - others)
-        found.append((spark.read.schema(frame.schema).parquet(*own) if own else frame.limit(0), sign))
-    return found
 
 
 def _told(rows: DataFrame, columns: Collection[str], sign: int) -> DataFrame:

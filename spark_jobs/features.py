@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse import builds, contracts, direct, engine, ledger, plain_yaml, tables
+from lakehouse import builds, contracts, delta_log, direct, engine, ledger, plain_yaml, tables
 from lakehouse.errors import ConfigError
 from lakehouse.settings import get_settings
 from lakehouse.time import parse_partition
@@ -135,15 +135,28 @@ def observation_dates(spark: SparkSession, partition: str) -> list[date]:
     dated outcomes. History begins on the first invoice's day of issue, or on the eve of its being known where that is
     later: of the months before a source's first delivery only stragglers come.
     """
-    begins = "min(greatest(issued_on, date_sub(cast(known_at AS date), 1)))"
-    first = spark.sql(
-        f"SELECT {begins} FROM {tables.published_name('silver.vat_invoice')} "
-        f"WHERE known_at <= timestamp'{parse_partition(partition)} 00:00:00'"
-    ).collect()[0][0]
+    first = _first_of_history(spark, partition)
     if first is None:
         return []
     dated = tables.is_published(spark, "silver.loan") and not tables.read(spark, "silver.loan").isEmpty()
     return dates_by_rule(first, parse_partition(partition), _rule("dated_outcomes" if dated else "undated_outcomes"))
+
+
+def _first_of_history(spark: SparkSession, partition: str) -> date | None:
+    table, begins = "silver.vat_invoice", "greatest(issued_on, date_sub(cast(known_at AS date), 1))"
+
+    def first(until: date) -> date | None:
+        return spark.sql(
+            f"SELECT min({begins}) FROM {tables.published_name(table)} "
+            f"WHERE known_at <= timestamp'{parse_partition(partition)} 00:00:00' AND issued_on <= date'{until}'"
+        ).collect()[0][0]
+
+    # No invoice issued after a day begins history before it: what the earliest ones tell bounds what has to be read.
+    version = tables.current_manifest().versions.get(table)
+    earliest, latest = (
+        f(tables.build_location(table), "issued_on", version) for f in (delta_log.least, delta_log.greatest)
+    )
+    return earliest and (first(first(earliest) or latest))
 
 
 def dates_by_rule(first_issued_on: date, partition: date, rule: dict[str, int]) -> list[date]:
