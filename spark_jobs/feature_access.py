@@ -73,9 +73,10 @@ def on_spine(spine: pa.Table, names: Sequence[str] = (), held: Manifest | None =
     held = held or tables.current_manifest()
     places = _places(held)
     wanted = _wanted(names, places)
-    built, days = features.published_dates(held), spine["as_of"].to_pylist()
-    taken = {day: _latest(built, day) for day in sorted(set(days))}
-    spine = spine.append_column("features_as_of", pa.array([taken[day] for day in days], pa.date32()))
+    built, days = features.published_dates(held), pc.dictionary_encode(spine["as_of"].combine_chunks())
+    taken = {day: _latest(built, day) for day in sorted(days.dictionary.to_pylist())}
+    dates = pa.array([taken[day] for day in days.dictionary.to_pylist()], pa.date32())
+    spine = spine.append_column("features_as_of", dates.take(days.indices))
     return _joined(spine, wanted, places, held)
 
 
