@@ -25,6 +25,7 @@ from lakehouse.errors import ContractError
 from lakehouse.feeds import Feed, Variant
 from lakehouse.gate_policy import GatePolicy, Reference, parse_gate, parse_reference
 from lakehouse.records import Record, parse_record
+from lakehouse.retention_policy import parse_retention
 
 SPARK_TYPES = {
     "string": "string",
@@ -65,8 +66,6 @@ COLUMN_PROPERTIES = {
 }
 ROW_RULE_ENGINE = "vinelake-row-rule"
 COUNT_ENGINE = "vinelake-count"
-# A year counts 366 days: nobody expires before the calendar day.
-RETENTION_UNITS = {"d": 1, "day": 1, "days": 1, "y": 366, "yr": 366, "year": 366, "years": 366}
 DECIMAL = re.compile(r"decimal\(\d{1,2},\d{1,2}\)")
 
 
@@ -302,7 +301,7 @@ def _load(path: Path, text: str) -> Contract:
         feed=feed,
         silver=record,
         gate=parse_gate(fault, own.get("gate")),
-        retention_days=_retention(fault, document, columns),
+        retention_days=parse_retention(fault, document, any(c.is_personal for c in columns)),
     )
     _check_whole(fault, contract)
     return contract
@@ -424,24 +423,6 @@ def _ratio(fault: Faults, value: Any) -> float:
     if isinstance(value, int | float) and 0 <= value <= 1:
         return float(value)
     fault.stop(f"maxQuarantinedRatio {value!r} is not a share", fault.own("maxQuarantinedRatio"), "write 0 to 1")
-
-
-def _retention(fault: Faults, document: Mapping[str, Any], columns: Sequence[Column]) -> int | None:
-    for i, entry in enumerate(document.get("slaProperties") or []):
-        if entry.get("property") != "retention":
-            continue
-        at, value = ["slaProperties", i], entry.get("value")
-        days = RETENTION_UNITS.get(entry.get("unit", ""))
-        if not isinstance(value, int) or value < 1 or not days:
-            fault.stop(
-                f"retention {value!r} {entry.get('unit', '')} is not a time",
-                at,
-                "write a whole number, unit: year or day",
-            )
-        if not any(c.is_personal for c in columns):
-            fault.stop("nothing here is personal: retention has nothing to end", at, "class columns, or drop it")
-        return value * days
-    return None
 
 
 def _conditions(fault: Faults, entity: Any, names: set[str], engine: str) -> tuple[RowRule, ...]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -128,15 +129,15 @@ def _prepare(home: Path, world: Path, names: list[str], today: datetime | None) 
     """Sets the clock and loads what is missing."""
     Clock(home).start(world, today.date() if today else None)
     with _pool() as pool:
-        running = {pool.submit(_load, name, home, world): name for name in names}
+        running = {pool.submit(_seconds, name, "load", home, world): name for name in names}
         for done in as_completed(running):
             _told(f"{running[done]}: loaded", done.result(), quiet_below=2)
 
 
-def _load(name: str, home: Path, world: Path) -> float:
-    """Loads one system; the seconds it took."""
+def _seconds(name: str, step: str, *given: Any) -> float:
+    """Has one system `load` or `advance`; the seconds it took."""
     begin = time.monotonic()
-    registry.system(name).load(home, world)
+    getattr(registry.system(name), step)(*given)
     return time.monotonic() - begin
 
 
@@ -241,7 +242,7 @@ def _published(home: Path, world: Path, until: date, names: list[str]) -> list[t
     """Publishes systems; of those that failed the name, the error in a line, and its trace."""
     failed = []
     with _pool() as pool:
-        running = {pool.submit(_publish, name, home, world, until): name for name in names}
+        running = {pool.submit(_seconds, name, "advance", home, world, until): name for name in names}
         for done in as_completed(running):
             name = running[done]
             try:
@@ -250,13 +251,6 @@ def _published(home: Path, world: Path, until: date, names: list[str]) -> list[t
                 first = str(error).strip().partition("\n")[0]
                 failed.append((name, f"{type(error).__name__}: {first}", "".join(traceback.format_exception(error))))
     return failed
-
-
-def _publish(name: str, home: Path, world: Path, until: date) -> float:
-    """Publishes one system; the seconds it took."""
-    begin = time.monotonic()
-    registry.system(name).advance(home, world, until)
-    return time.monotonic() - begin
 
 
 def _report(home: Path) -> dict:
