@@ -26,10 +26,10 @@ demo: setup ## the whole job on a simulated economy [FIRMS=n YEARS=n]; SOURCE=bu
 	@$(BIN)/vinelake demo run $(if $(INVOICES),--invoices "$(INVOICES)",$(if $(filter built-in,$(SOURCE)),--built-in)) \
 		$(if $(AS_OF),--as-of "$(AS_OF)") $(if $(FIRMS),--firms $(FIRMS)) $(if $(YEARS),--years $(YEARS))
 
-test: setup ## run all tests, in three processes: most of those that need the engine, and the rest
+test: setup ## run all tests, in two processes: most of those that need the engine, and the rest
 	@# What a clean machine has to fetch for some tests is fetched beside the others.
 	@$(BIN)/vinelake sources fetch 2>/dev/null & \
-		$(BIN)/python -m pytest -n 3 --dist loadscope
+		$(BIN)/python -m pytest -n 2 --dist loadscope
 
 check: setup ## style, import rules and the fast tests (under three minutes)
 	@$(MAKE) --no-print-directory lint

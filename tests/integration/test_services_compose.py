@@ -21,7 +21,7 @@ from lakehouse.services import postgres
 from lakehouse.services.process import end_processes
 from lakehouse.settings import get_settings
 
-pytestmark = [pytest.mark.services]
+pytestmark = [pytest.mark.services, pytest.mark.engine, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)(?::?[-?][^}]*)?\}")

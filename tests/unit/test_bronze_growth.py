@@ -72,6 +72,7 @@ def test_a_log_that_was_shortened_tells_nothing(place: Path) -> None:
 def test_rows_are_counted_from_the_log_or_else_from_the_files(place: Path) -> None:
     commit(place, "WRITE")
     assert (delta_log.count(str(place)), delta_log.count(str(place), 0)) == (3, 2)
+    assert (delta_log.written(str(place), 0, 1), delta_log.written(str(place), 1, 0)) == (1, 0)
     assert delta_log.greatest(str(place), "batch_sequence", 0) == 1 and delta_log.files(str(place)) == 2
     entry = place / "_delta_log" / f"{1:020}.json"
     lines = [json.loads(line) for line in entry.read_text().splitlines()]

@@ -99,7 +99,7 @@ def test_the_greatest_value_is_that_of_the_rows_also_where_the_log_does_not_tell
     assert delta_log.greatest(place, "number") is None and delta_log.version(place) is None
     for numbers in ([3, 9], [4]):
         write_deltalake(place, pa.table({"number": numbers, "other": [[n] for n in numbers]}), mode="append")
-    assert delta_log.greatest(place, "number") == 9
+    assert (delta_log.least(place, "number"), delta_log.greatest(place, "number")) == (3, 9)
     assert delta_log.version(place) == delta_log.last_write(place)[0] == 1
     write_deltalake(place, pa.table({"number": pa.array([None], pa.int64()), "other": [[1]]}), mode="append")
     assert delta_log.greatest(place, "number") == 9  # of the last file the log tells no greatest

@@ -57,3 +57,6 @@ def test_the_workers_java_leaves_out_the_module_that_is_not_there(monkeypatch, t
     done = subprocess.run([program, spark.UNKNOWN_MODULE, "-version"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "21" in done.stderr
+    text = program.read_text()
+    program.write_text(text.replace("/java", "/java-of-before-packages-were-moved"))
+    assert (spark.java_home() / "bin" / "java").read_text() == text
