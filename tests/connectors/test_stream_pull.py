@@ -63,13 +63,13 @@ def committed(topic: str, isolation: str = "read_committed") -> list[tuple[int, 
     consumer = Consumer(broker.client() | settings | {"isolation.level": isolation})
     parts = consumer.list_topics(topic, timeout=10).topics[topic].partitions
     consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in parts])
-    found, ended = [], 0
-    while ended < len(parts):
+    found, ended = [], set()  # a partition's end may be told twice
+    while len(ended) < len(parts):
         message = consumer.poll(20)
         assert message is not None, "the broker went silent"
         if message.error():
             assert message.error().code() == KafkaError._PARTITION_EOF
-            ended += 1
+            ended.add(message.partition())
         else:
             found.append((message.partition(), message.offset(), message.timestamp()[1], message.value()))
     consumer.close()

@@ -18,7 +18,7 @@ from spark_jobs import bronze, landing, silver
 from tests.drops import VOID, drop, invoice, sound_sales
 from tests.integration.conftest import approve_restatements
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.apart]
 INVOICE, ENTERPRISE = "silver.vat_invoice", "silver.enterprise"
 NEW = "invoice_number IN ('901', '902')"
 # Done to silver behind the job's back, and the rules that have to notice, by a part of their words.

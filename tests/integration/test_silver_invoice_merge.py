@@ -17,7 +17,7 @@ from spark_jobs.landing import slice_of
 from spark_jobs.silver_economy import INVOICES, REGISTRY
 from spark_jobs.silver_files import PURCHASES, SALES
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.apart]
 
 TABLE, TAXPAYERS = silver_invoice_merge.TABLE, "tax_returns__taxpayer"
 TRACE = (

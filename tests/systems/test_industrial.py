@@ -73,13 +73,13 @@ def consume(isolation: str = "read_committed") -> Messages:
     consumer = Consumer(settings | {"isolation.level": isolation, "enable.partition.eof": True})
     parts = [TopicPartition(t.name, number, OFFSET_BEGINNING) for t in TOPICS for number in range(t.partitions)]
     consumer.assign(parts)
-    ended = 0
-    while ended < len(parts):
+    ended = set()  # a partition's end may be told twice
+    while len(ended) < len(parts):
         message = consumer.poll(20)
         assert message is not None, "the broker went silent"
         if message.error():
             assert message.error().code() == KafkaError._PARTITION_EOF
-            ended += 1
+            ended.add((message.topic(), message.partition()))
         else:
             row = (message.timestamp()[1], message.key().decode(), message.value().decode())
             found[message.topic()].append(row)
