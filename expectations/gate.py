@@ -38,7 +38,6 @@ FINDING_SCHEMA = (
 SCORE_TABLE = "gold.enterprise_score"
 FEATURE_TABLE = "gold.enterprise_features"
 SOURCE_FEATURE_TABLE = "gold.enterprise_source_features"
-NAMED_TABLE = re.compile(r"\{([a-z_.0-9]+)\}")
 
 
 def gate(layer: str, partition: str) -> dict[str, Any]:
@@ -153,7 +152,7 @@ def check(
     of_feeds = {c.silver.table for c in contracts.load_all(get_settings().contracts_dir).values() if c.silver}
     in_one_pass = {*of_feeds, SOURCE_FEATURE_TABLE}
     expected, asked = {table: _suite(spark, table) for table in changed}, _identities(layer)
-    audit = increments.last(layer) if layer == "silver" else increments.Audit()
+    audit = increments.last(layer)
     news = increments.find(spark, changed, expected, audit)
 
     def check_new(table: str) -> list[Finding]:
@@ -316,7 +315,7 @@ class _Validator:
         def named(match: re.Match[str]) -> str:
             return self._name(match.group(1)) or suites.ABSENT
 
-        return NAMED_TABLE.sub(named, statement)
+        return suites.NAMED_TABLE.sub(named, statement)
 
 
 def _exception_text(info: Any) -> str:

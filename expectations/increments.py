@@ -23,7 +23,7 @@ from lakehouse.time import utc_now
 from lakehouse.waivers import BETWEEN_TABLES
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 AUDIT_SCHEMA = (
     "run_id string, layer string, versions map<string, bigint>, rules map<string, string>, audited_at timestamp"
@@ -49,7 +49,6 @@ class News:
     """What is new in a version of a table since another, in views of the session: rows that came, and that went."""
 
     table: str
-    before: int
     now: int
     came: str
     gone: str
@@ -91,7 +90,7 @@ def passed(
     The tables of other layers that identities speak of are named with the versions that readers have.
     """
     held = tables.current_manifest().versions
-    named = {match[3] for one in asked for text in (one.left, one.right) for match in NAMED.finditer(text)}
+    named = {table for one in asked for table in one.tables}
     stands = {t: v for t, v in before.versions.items() if t in before.rules and held.get(t) == v}
     beside = {t: held[t] for t in named if t in held and t not in changed and tables.split(t)[0] == "bronze"}
     rules = {t: before.rules[t] for t in stands} | {t: digest(expected[t]) for t in changed}
@@ -120,13 +119,18 @@ def find(
 def _news(spark: SparkSession, table: str, before: int, now: int) -> News | None:
     from pyspark.errors import PySparkException
 
-    views = [f"{side}_{table.replace('.', '_')}" for side in ("gone", "came")]
     try:
-        for rows, view in zip(differences.rows(spark, table, before, now), views, strict=True):
-            rows.localCheckpoint().createOrReplaceTempView(view)
+        gone, came = (rows.localCheckpoint() for rows in differences.rows(spark, table, before, now))
     except PySparkException:  # a version is gone, or its columns are others
         return None
-    return News(table, before, now, came=views[1], gone=views[0])
+    return _in_views(table, now, came, gone)
+
+
+def _in_views(table: str, now: int, came: DataFrame, gone: DataFrame) -> News:
+    news = News(table, now, *(f"{side}_{table.replace('.', '_')}" for side in ("came", "gone")))
+    came.createOrReplaceTempView(news.came)
+    gone.createOrReplaceTempView(news.gone)
+    return news
 
 
 def suite(spark: SparkSession, news: News, expected: Sequence[Expectation]) -> list[Finding]:
@@ -182,13 +186,12 @@ class _Among:
     """Identities as SQL over what is new."""
 
     def __init__(self, spark: SparkSession, changed: Mapping[str, int], news: Mapping[str, News], audit: Audit) -> None:
-        self.spark, self.news, self.before = spark, news, audit.versions
+        self.spark, self.news, self.before = spark, dict(news), audit.versions
         self.now = {**tables.current_manifest().versions, **changed}
 
     def is_as_it_was(self, identity: Identity) -> bool:
         """Whether no table that it speaks of is another than when it was found to hold."""
-        named = {match[3] for text in (identity.left, identity.right) for match in NAMED.finditer(text)}
-        return all(table in self.now and self.now[table] == self.before.get(table) for table in named)
+        return all(table in self.now and self.now[table] == self.before.get(table) for table in identity.tables)
 
     def sides(self, identity: Identity) -> tuple[str, str] | None:
         """The two figures that must be equal; None where what is new does not tell, or is not made of a table."""
@@ -215,15 +218,11 @@ class _Among:
             return tables.at_version(table, self.now[table])
         if side == "before":
             return tables.at_version(table, self.before[table])
-        if table in self.news:
-            return getattr(self.news[table], side)
         if table not in self.now and table not in self.before:
             return suites.ABSENT
-        return self._written(table, side)
-
-    def _written(self, table: str, side: str) -> str:
-        """A view of the rows of files that came to a table of another layer or went: enough for sums."""
-        view = f"written_{side}_{table.replace('.', '_')}"
-        sides = differences.in_own_files(self.spark, table, self.before[table], self.now[table])
-        sides[side == "came"].createOrReplaceTempView(view)
-        return view
+        if table not in self.news:
+            # Of another layer: the rows of files that came or went are enough for sums.
+            now = self.now[table]
+            gone, came = differences.in_own_files(self.spark, table, self.before[table], now)
+            self.news[table] = _in_views(table, now, came, gone)
+        return getattr(self.news[table], side)

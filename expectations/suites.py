@@ -6,12 +6,15 @@ are *identities*: two figures that must be equal, each computed by one SQL state
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from lakehouse.contracts import Contract
 from lakehouse.vault import forms
+
+NAMED_TABLE = re.compile(r"\{([a-z_.0-9]+)\}")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ class Identity:
     right: str
     is_sum: bool = False
     of_new: str | None = None
+
+    @property
+    def tables(self) -> set[str]:
+        """The tables that its figures are computed from."""
+        return {match[1] for text in (self.left, self.right) for match in NAMED_TABLE.finditer(text)}
 
 
 def not_null(*columns: str) -> list[Expectation]:

@@ -74,9 +74,11 @@ def on_spine(spine: pa.Table, names: Sequence[str] = (), held: Manifest | None =
     places = _places(held)
     wanted = _wanted(names, places)
     built, days = features.published_dates(held), pc.dictionary_encode(spine["as_of"].combine_chunks())
-    taken = {day: _latest(built, day) for day in sorted(days.dictionary.to_pylist())}
-    dates = pa.array([taken[day] for day in days.dictionary.to_pylist()], pa.date32())
-    spine = spine.append_column("features_as_of", dates.take(days.indices))
+    asked = days.dictionary.to_pylist()
+    taken = {day: _latest(built, day) for day in sorted(asked)}
+    spine = spine.append_column(
+        "features_as_of", pa.array([taken[day] for day in asked], pa.date32()).take(days.indices)
+    )
     return _joined(spine, wanted, places, held)
 
 

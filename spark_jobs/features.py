@@ -152,11 +152,8 @@ def _first_of_history(spark: SparkSession, partition: str) -> date | None:
         ).collect()[0][0]
 
     # No invoice issued after a day begins history before it: what the earliest ones tell bounds what has to be read.
-    version = tables.current_manifest().versions.get(table)
-    earliest, latest = (
-        f(tables.build_location(table), "issued_on", version) for f in (delta_log.least, delta_log.greatest)
-    )
-    return earliest and (first(first(earliest) or latest))
+    earliest = delta_log.least(tables.build_location(table), "issued_on", tables.current_manifest().versions.get(table))
+    return earliest and first(first(earliest) or date.max)
 
 
 def dates_by_rule(first_issued_on: date, partition: date, rule: dict[str, int]) -> list[date]:

@@ -21,11 +21,11 @@ from lakehouse.services import postgres
 from lakehouse.services.process import end_processes
 from lakehouse.settings import get_settings
 
-pytestmark = [pytest.mark.services, pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.services, pytest.mark.engine, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)(?::?[-?][^}]*)?\}")
-SECONDS = 400  # beside other tests
+SECONDS = 200
 
 
 def free_port() -> int:
@@ -173,7 +173,7 @@ def test_spark_works_on_the_cluster_with_delta(native):
         "print(spark.sql('select count(*), sum(id) from probe.t').collect()[0], spark.conf.get('spark.master'))\n"
         "spark.stop()\n"
     )
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=SECONDS)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=240)
     assert "4950" in done.stdout, done.stdout + done.stderr[-800:] + native.words("spark-connect")
     assert f"spark://127.0.0.1:{native.port('spark-master', '7077')}" in done.stdout
 

@@ -18,7 +18,7 @@ from lakehouse.services import airflow, clearing, mlflow, postgres, stack
 from lakehouse.services.process import noted_process
 from lakehouse.settings import get_settings
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(420)]
 
 
 def free_ports(count: int) -> list[int]:
