@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from expectations import restatement_page, restating
 from expectations.report import Finding
-from expectations.restating import INVOICES, Fact, Restated
+from expectations.restating import INVOICES, Fact, Restated, Sides
 from lakehouse import contracts, ledger, restatements, tables, waivers
 from lakehouse.contracts import Contract
 from lakehouse.gate_policy import BAND_MOVES, BLOCKING, MOVE_THAT_MATTERS, OFF, GatePolicy
@@ -236,9 +236,9 @@ class _Candidate:
         families: Sequence[Family],
         changed: Mapping[str, int],
         published: Mapping[str, int],
-        facts: Mapping[str, Fact],
+        facts: Mapping[str, tuple[Fact, Sides]],
     ) -> None:
-        self.spark, self.facts, self.made = spark, facts, []
+        self.spark, self.facts, self.made = spark, {table: fact for table, (fact, _) in facts.items()}, []
         self.families = concerned(families, set(facts))
         read = {*job.tables_read(families), INVOICES, ENTERPRISES}
         versions = {table: v for table, v in {**published, **changed}.items() if table in read}
@@ -246,9 +246,8 @@ class _Candidate:
             t: self._view(f"SELECT * FROM {tables.at_version(t, v)}", _name("after", t)) for t, v in versions.items()
         }
         self.rows, self.before = {}, dict(self.after)
-        for table, fact in facts.items():
-            rows = restating.statement(fact, self.after[table], tables.at_version(table, published[table]))
-            self.rows[table] = self._view(rows, _name("restating", table), stored=True)
+        for table, (fact, among) in facts.items():
+            self.rows[table] = self._view(restating.statement(fact, among), _name("restating", table), stored=True)
             kept = restating.without(fact, self.after[table], self.rows[table])
             self.before[table] = self._view(kept, _name("before", table))
 

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from lakehouse import contracts, engine, known, tables
+from lakehouse import contracts, delta_log, differences, engine, known, tables
 from lakehouse.settings import get_settings
 from spark_jobs.source_features.catalogue import Family, Source
 
@@ -31,13 +32,18 @@ LATE_AFTER_MONTHS = 3
 # Numbers of the row's way here, not of the fact.
 TRACE = frozenset({"version_no", "batch_sequence", "row_number", "schema_version"})
 NUMBERS = ("decimal", "bigint", "int", "smallint", "tinyint", "double", "float")
+# From this size on a table is read where something is new alone; with more new batches than this it is read as a whole.
+LARGE_ROWS = 1_000_000
+MOST_BATCHES = 500
+WELL_WITHIN_DAYS = 62
 
 
 @dataclass(frozen=True)
 class Fact:
     """A table of facts: `day` and `gone` as SQL, `figures` (numbers) and `owners` (whose it is) as columns.
 
-    `by_event`: each version is an event of its own.
+    `by_event`: each version is an event of its own. `near`: a column of dates, by which versions of a record are looked
+    for where its new and rewritten ones lie.
     """
 
     table: str
@@ -47,6 +53,21 @@ class Fact:
     figures: tuple[str, ...]
     owners: tuple[str, ...]
     by_event: bool = False
+    near: str | None = None
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The candidate's rows and the readers', as relations: all of them, or as many as tell what restates.
+
+    `new`: the relation of the rows of batches that readers do not have, and `reach`: the month to which readers know
+    facts; both are asked of the two relations where they are not given.
+    """
+
+    candidate: str
+    published: str
+    new: str | None = None
+    reach: date | None = None
 
 
 @dataclass(frozen=True)
@@ -82,15 +103,15 @@ def facts(families: Sequence[Family], columns: Mapping[str, Mapping[str, str]]) 
         found[table] = Fact(table, keys, str(sources[0].day), gone, figures, owners, by_event)
     if INVOICES in columns:
         amounts = ("amount_excl_tax_cny", "tax_cny", "amount_incl_tax_cny")
-        keys = known.CONFORMED_KEYS[INVOICES]
-        found[INVOICES] = Fact(INVOICES, keys, "issued_on", "status = 'void'", amounts, ("enterprise_id",))
+        keys, day = known.CONFORMED_KEYS[INVOICES], "issued_on"
+        found[INVOICES] = Fact(INVOICES, keys, day, "status = 'void'", amounts, ("enterprise_id",), near=day)
     return found
 
 
 def look(
     spark: SparkSession, families: Sequence[Family], changed: Mapping[str, int], published: Mapping[str, int]
-) -> tuple[dict[str, Fact], list[Restated]]:
-    """The tables of facts whose candidate restates something, and what, one entry a batch.
+) -> tuple[dict[str, tuple[Fact, Sides]], list[Restated]]:
+    """The tables of facts whose candidate restates something, with where that is read; and what, one entry a batch.
 
     `changed` and `published`: the candidate's and the readers' version of each table. One pass over the new rows of a
     table and the records that they are about; a table that readers do not have yet restates nothing.
@@ -102,8 +123,11 @@ def look(
     }
     there = facts(families, told)
 
+    among: dict[str, Sides] = {}
+
     def count(fact: Fact) -> list[Restated]:
-        rows = statement(fact, *(tables.at_version(fact.table, side[fact.table]) for side in (changed, published)))
+        among[fact.table] = sides(spark, fact, changed[fact.table], published[fact.table])
+        rows = statement(fact, among[fact.table])
         keys = ", ".join(f"`{key}`" for key in fact.keys)
         counted = f"SELECT batch_id, kind, count(DISTINCT {keys}) AS n FROM ({rows}) GROUP BY batch_id, kind"
         batches: dict[str, dict[str, int]] = {}
@@ -112,23 +136,69 @@ def look(
         return [Restated(fact.table, batch, records) for batch, records in sorted(batches.items())]
 
     found = [one for part in engine.side_by_side(count, there.values()) for one in part]
-    return {one.table: there[one.table] for one in found}, found
+    return {one.table: (there[one.table], among[one.table]) for one in found}, found
 
 
-def statement(fact: Fact, candidate: str, published: str) -> str:
+def sides(spark: SparkSession, fact: Fact, now: int, before: int) -> Sides:
+    """Where two versions of a table of facts are read: as a whole, or of a large one where something is new.
+
+    New rows lie in files that readers do not have, and whether readers have a batch, how far their facts reach and, of
+    invoices, what was told of a record before is read from the files that can tell. Views of the session are made.
+    """
+    whole = Sides(tables.at_version(fact.table, now), tables.at_version(fact.table, before))
+    if delta_log.count(tables.build_location(fact.table), before) < LARGE_ROWS:
+        return whole
+    old, came = differences.in_own_files(spark, fact.table, before, now)
+    name = f"new_{fact.table.replace('.', '_')}"
+    batches = {row["batch_id"] for row in came.select("batch_id").distinct().collect()}
+    if len(batches) > MOST_BATCHES or None in batches:
+        return whole
+    told = ", ".join(f"'{batch}'" for batch in sorted(batches))
+    held = f"SELECT DISTINCT batch_id FROM {whole.published} WHERE batch_id IN ({told})" if told else ""
+    fresh = sorted(batches - {row["batch_id"] for row in spark.sql(held).collect()}) if held else []
+    came.where(came["batch_id"].isin(fresh)).localCheckpoint().createOrReplaceTempView(name)
+    reach = _reach(spark, fact, before)
+    if fact.near is None or reach is None:
+        return Sides(whole.candidate, whole.published, name, reach)
+    keys = spark.table(name).select(*fact.keys).distinct()
+    written = old.select(*fact.keys, fact.near).unionByName(came.select(*fact.keys, fact.near))
+    days = written.join(keys, list(fact.keys), "left_semi").select(fact.near).distinct().collect()
+    dated = ", ".join(f"date'{row[0]}'" for row in days) or "NULL"
+    near = (f"(SELECT * FROM {side} WHERE `{fact.near}` IN ({dated}))" for side in (whole.candidate, whole.published))
+    return Sides(*near, name, reach)
+
+
+def _reach(spark: SparkSession, fact: Fact, version: int) -> date | None:
+    """The latest day of a fact that was told no earlier than that, read where the latest days lie; None where it has
+    to be asked of all rows."""
+    place = tables.build_location(fact.table)
+    if fact.day not in delta_log.columns(place, version):
+        return None
+    last = delta_log.greatest(place, fact.day, version)
+    # A timestamp has hours, and is cut to days by its own rule.
+    if type(last) is not date:
+        return None
+    recent = f"`{fact.day}` >= date'{last - timedelta(days=WELL_WITHIN_DAYS)}'"
+    return spark.sql(f"{_reach_query(fact, tables.at_version(fact.table, version))} WHERE {recent}").collect()[0][0]
+
+
+def _reach_query(fact: Fact, published: str) -> str:
+    return f"SELECT max(CASE WHEN {fact.day} <= cast(known_at AS date) THEN {fact.day} END) AS month FROM {published}"
+
+
+def statement(fact: Fact, among: Sides) -> str:
     """The query of the restating rows: keys, `version_no`, `batch_id` and `kind`, one row a version of a record.
 
     A row is new where readers have no row of its batch. A record's state is its highest version; that of readers is
     compared with the candidate's, so that versions which came out of order restate only what they change.
     """
     keys = ", ".join(f"`{key}`" for key in fact.keys)
-    reach = (
-        f"(SELECT max(CASE WHEN {fact.day} <= cast(known_at AS date) THEN {fact.day} END) AS month FROM {published})"
-    )
-    new = (
-        f"SELECT told.* FROM {candidate} AS told LEFT ANTI JOIN (SELECT DISTINCT batch_id FROM {published}) AS held "
-        "ON told.batch_id = held.batch_id"
-    )
+    candidate, published = among.candidate, among.published
+    reach = f"(SELECT date'{among.reach}' AS month)" if among.reach else f"({_reach_query(fact, published)})"
+    new = f"SELECT * FROM {among.new}"
+    if among.new is None:
+        held = f"(SELECT DISTINCT batch_id FROM {published}) AS held"
+        new = f"SELECT told.* FROM {candidate} AS told LEFT ANTI JOIN {held} ON told.batch_id = held.batch_id"
     horizon = f"add_months(trunc(reach.month, 'month'), -{LATE_AFTER_MONTHS})"
     if fact.by_event:
         return (
@@ -160,8 +230,15 @@ def without(fact: Fact, candidate: str, restating: str) -> str:
     kept = f"FROM {candidate} AS told LEFT ANTI JOIN {restating} AS gone ON {condition}"
     if fact.table != INVOICES:
         return f"SELECT told.* {kept}"
-    # What is left is superseded by what is left alone.
-    return f"SELECT told.* EXCEPT (superseded_at), {known.macro('superseded', list(fact.keys))} AS superseded_at {kept}"
+    # What is left of an invoice is superseded by what is left alone; most invoices have nothing that restates.
+    of_it, rest = same("told", "gone", fact.keys), "told.* EXCEPT (superseded_at)"
+    among = f"(SELECT told.* FROM {candidate} AS told LEFT SEMI JOIN {restating} AS gone ON {of_it})"
+    superseded = known.macro("superseded", list(fact.keys))
+    return (
+        f"SELECT {rest}, superseded_at FROM {candidate} AS told LEFT ANTI JOIN {restating} AS gone ON {of_it} "
+        f"UNION ALL SELECT {rest}, {superseded} AS superseded_at FROM {among} AS told "
+        f"LEFT ANTI JOIN {restating} AS gone ON {condition}"
+    )
 
 
 def same(left: str, right: str, columns: Sequence[str]) -> str:

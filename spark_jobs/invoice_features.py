@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from lakehouse.errors import ConfigError
 from spark_jobs import dbt_run
 
 if TYPE_CHECKING:
+    import jinja2
     from pyspark.sql import DataFrame, SparkSession
 
 MODEL = "enterprise_features"
@@ -87,9 +89,7 @@ def _render(
         "execute": True,
     }
     try:
-        template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(
-            f"{macros}\n{path.read_text(encoding='utf-8')}"
-        )
+        template = _template(f"{macros}\n{path.read_text(encoding='utf-8')}")
         return template.render(**functions).strip(), read, config.get("materialized") in ("table", "slice")
     except (jinja2.TemplateError, KeyError, TypeError) as error:
         raise ConfigError(
@@ -97,6 +97,14 @@ def _render(
             where=f"dbt_project/models/{path.parent.name}/{path.name}",
             remedy="use ref, source, config and var('as_of_dates') alone; give a relation for every source",
         ) from error
+
+
+@lru_cache(maxsize=64)
+def _template(text: str) -> jinja2.Template:
+    """Compiled once: an impact report renders the same models for both of its sides."""
+    import jinja2
+
+    return jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(text)
 
 
 def _folder_configs() -> dict[str, Any]:

@@ -68,9 +68,19 @@ def _make(reader: Reader, table: Table, now: Input, published: Input | None) -> 
         if table.update(reader, published, now):
             return
     rows = table.make(reader)
-    if table.order:
-        rows = rows.sortWithinPartitions(*table.order)
+    if table.day:
+        rows = in_order_of_days(rows, table.day)
     tables.overwrite(rows, table.name, STATISTICS if table.tokens else ())
+
+
+def in_order_of_days(rows: DataFrame, day: str) -> DataFrame:
+    """Rows as they are written where files are to be passed over by days: months one by one, each in the order of days.
+
+    What is known today of the last weeks then lies in the last file or two of few months, which a merge writes anew.
+    """
+    from pyspark.sql import functions
+
+    return rows.repartition(functions.trunc(day, "month")).sortWithinPartitions(day)
 
 
 def plan(known: Mapping[str, Contract]) -> list[list[Table]]:
@@ -111,7 +121,7 @@ def _conformed(name: str, subjects: Table) -> Table:
     named = tuple(dict.fromkeys([*files, *feeds, *(subjects.contracts if feeds else ())]))
     update = silver_invoice_merge.update if name == silver_invoice_merge.TABLE else None
     make = partial(_together, makers=makers)
-    return Table(name, named, make, always=True, update=update, order=ORDER.get(name, ()))
+    return Table(name, named, make, always=True, update=update, day=DAY.get(name))
 
 
 def _together(reader: Reader, makers: tuple[Callable[[Reader], DataFrame | None], ...]) -> DataFrame:
@@ -136,7 +146,7 @@ CONFORMED: dict[str, tuple[tuple[str, ...], tuple[Callable[[Reader], DataFrame |
     "silver.credit_record": (("bank__credit_record",), (silver_files.credit_record,)),
 }
 # What features read by windows of days.
-ORDER = {"silver.vat_invoice": ("issued_on",)}
+DAY = {"silver.vat_invoice": "issued_on"}
 # What feeds add; a table with feeds also depends on who is who.
 FEEDS: dict[str, tuple[str, ...]] = {
     "silver.vat_invoice": (silver_economy.INVOICES,),

@@ -31,7 +31,7 @@ class Table:
     `make` gets a `Reader` and returns the rows. `always`: built, if empty, also before any input was published.
     `update` brings its build, which stands at the published version, up to date instead, from the inputs of then to
     those of now; it returns False where that would not do or not pay. `tokens`: whether columns may hold tokens of
-    persons. `order`: the columns in whose order its files are written.
+    persons. `day`: the column of dates in whose order its files are written.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Table:
     always: bool = False
     update: Callable[[Reader, Input, Input], bool] | None = None
     tokens: bool = False
-    order: tuple[str, ...] = ()
+    day: str | None = None
 
 
 class Reader:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from expectations import increments, suites
+from expectations import increments, restating, suites
 from expectations.gate import check, gate
 from expectations.report import Finding
 from lakehouse import engine, tables
@@ -105,6 +105,8 @@ def test_every_fault_is_found_among_what_is_new_as_among_all(
                 assert told == broken(check(spark, "silver", changed)), fault
             assert all(any(word.replace("_", " ") in rule for rule in told) for word in words), (fault, told)
             assert len(told) == len(words), (fault, told)
+            if "twice" in fault:  # one file more, or one more and another one
+                assert_restated_alike(spark, changed, monkeypatch)
             tables.restore(spark, INVOICE, second_day[INVOICE])
         assert_old_invoices_miss_an_enterprise_that_is_gone(spark, audit)
     assert_passed_by_what_is_new()
@@ -121,6 +123,16 @@ def assert_looked_at_as_a_whole_where_it_must_be(
         assert not increments.find(spark, changed, expected, increments.Audit())
         patch.setattr(increments, "LARGEST_SHARE", 0.0)
         assert not increments.find(spark, changed, expected, audit)
+
+
+def assert_restated_alike(spark: Any, changed: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What restates is found where something is new as among all rows: here the void version of an invoice."""
+    published = tables.current_manifest().versions
+    _, of_all = restating.look(spark, [], changed, published)
+    with monkeypatch.context() as patch:
+        patch.setattr(restating, "LARGE_ROWS", 0)
+        assert restating.look(spark, [], changed, published)[1] == of_all
+    assert [one.records for one in of_all] == [{"deleted": 1}]
 
 
 def assert_old_invoices_miss_an_enterprise_that_is_gone(spark: Any, audit: increments.Audit) -> None:

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 
 from expectations import gate as gates
 from expectations import restatement
+from expectations import restating as restating_rows
 from expectations.gate import gate
 from lakehouse import engine, known, ledger, restatements, tables, waivers
 from lakehouse.cli import main
@@ -29,6 +30,7 @@ from lakehouse.settings import Settings
 from ml import bands
 from ml.reasons import reason_groups
 from ml.sql import portfolio_sql
+from spark_jobs.source_features import catalogue
 from tests.drops import APPLICANT_HEAD, PURCHASE_HEAD, SALE_HEAD, VALID, VOID, publish_builds, write_csv
 from tests.oracle import features_oracle
 from tests.unit import ml_factories
@@ -281,7 +283,7 @@ def report(partition: str | None = None):
 
 
 def test_a_quarter_sent_anew_is_reported_held_approved_and_forgotten(
-    second_day: dict[str, Rows], champion, tmp_path: Path
+    second_day: dict[str, Rows], champion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = Naive(tmp_path / "plain", second_day[INVOICES], second_day[RETURNS])
     sales, returns = restating()
@@ -295,6 +297,11 @@ def test_a_quarter_sent_anew_is_reported_held_approved_and_forgotten(
     assert "waiver add silver.tax_return restatement_within_limit --batch t2" in str(held.value)
     sources, features, enterprises = report(SECOND.isoformat())
     with engine.session() as spark:
+        waits = {table: tables.build_version(table) for table in (INVOICES, RETURNS)}
+        looks = catalogue.load(), waits, tables.current_manifest().versions
+        of_all = restating_rows.look(spark, *looks)[1]
+        monkeypatch.setattr(restating_rows, "LARGE_ROWS", 0)  # as large tables are read, where something is new
+        assert of_all == restating_rows.look(spark, *looks)[1] and len(of_all) == 2
         assert spark.table(tables.published_name(RETURNS)).where("batch_id = 't2'").isEmpty()
 
     # What moves, by DuckDB and plain Python.

@@ -14,7 +14,7 @@ import sqlglot
 
 from expectations import restatement, restating
 from expectations.restatement import Impact, Move
-from expectations.restating import Fact, Restated
+from expectations.restating import Fact, Restated, Sides
 from lakehouse import contracts, gate_policy, restatements
 from lakehouse.gate_policy import OFF, SHARE, WARNING, GatePolicy, Tolerance
 from lakehouse.restatements import OfSource
@@ -50,7 +50,7 @@ def kinds(*new: dict, fact: Fact = RETURN, published: list[dict] | None = None) 
             connection.register(f"{name}_rows", pd.DataFrame(rows))
             connection.execute(f"CREATE TABLE {name} AS SELECT * REPLACE (period_start::DATE AS period_start) "
                                f"FROM {name}_rows")  # fmt: skip
-        query = sqlglot.transpile(restating.statement(fact, "candidate", "published"), "spark", "duckdb")[0]
+        query = sqlglot.transpile(restating.statement(fact, Sides("candidate", "published")), "spark", "duckdb")[0]
         found = connection.execute(query).df()
     return {
         (r["taxpayer_id"], pd.Timestamp(r["period_start"]).month, r["version_no"]): r["kind"]
