@@ -31,7 +31,6 @@ AUDIT_SCHEMA = (
 # Below this, looking at all rows is as quick; and with more of them new, quicker.
 LEAST_ROWS = 1_000_000
 LARGEST_SHARE = 0.25
-UNIQUE = ("ExpectColumnValuesToBeUnique", "ExpectCompoundColumnsToBeUnique")
 NUMBERED = "ExpectTableRowCountToBeBetween"
 NAMED = re.compile(r"\{(?:(came|gone|before) |near (\w+) )?([a-z_.0-9]+)\}")
 
@@ -135,11 +134,11 @@ def _in_views(table: str, now: int, came: DataFrame, gone: DataFrame) -> News:
 
 def suite(spark: SparkSession, news: News, expected: Sequence[Expectation]) -> list[Finding]:
     """What came of each expectation, asked of what is new."""
-    of_rows = [e for e in expected if e.kind not in (*UNIQUE, NUMBERED)]
+    of_rows = [e for e in expected if not e.is_of_keys and e.kind != NUMBERED]
     found, _ = one_pass.findings(spark, news.table, news.came, of_rows)
     rows = delta_log.count(tables.build_location(news.table), news.now)
     for e in expected:
-        if e.kind in UNIQUE:
+        if e.is_of_keys:
             found.append(one_pass.finding(news.table, e, rows, _doubled(spark, news, e)))
         elif e.kind == NUMBERED:
             found.append(one_pass.finding(news.table, e, rows, max(e.arguments["min_value"] - rows, 0)))

@@ -66,6 +66,7 @@ BROKEN: dict[str, Callable[[Arguments], str]] = {
     "ExpectColumnValuesToBeInSet": _not_in_set,
     "ExpectColumnValuesToBeBetween": _out_of_bounds,
     "ExpectColumnValuesToMatchRegex": lambda of: f"count_if(NOT `{of['column']}` RLIKE {_literal(of['regex'])})",
+    "ExpectColumnValuesToBeUnique": lambda of: f"count(`{of['column']}`) - count(DISTINCT `{of['column']}`)",
     "ExpectCompoundColumnsToBeUnique": _not_unique,
     "ExpectTableRowCountToBeBetween": lambda of: f"greatest({of['min_value']} - count(*), 0)",
 }

@@ -28,6 +28,11 @@ class Expectation:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     near: str | None = None
 
+    @property
+    def is_of_keys(self) -> bool:
+        """Whether it asks of rows together, not of each alone, that no other has the same key."""
+        return self.kind in ("ExpectColumnValuesToBeUnique", "ExpectCompoundColumnsToBeUnique")
+
 
 @dataclass(frozen=True)
 class Identity:

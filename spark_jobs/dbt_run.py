@@ -49,6 +49,8 @@ def invoke(command: str, arguments: Sequence[str] = (), variables: Mapping[str, 
         "--project-dir", str(project_dir()), "--profiles-dir", str(project_dir()),
         "--target-path", str(settings.home / "dbt"), "--log-path", str(log_dir),
         "--log-file-max-bytes", str(LOG_BYTES), "--log-level", "none", "--log-level-file", "debug",
+        # Other variables each day: what was parsed before is of no use, and nobody reads what dbt would keep of it.
+        "--no-write-json", "--no-partial-parse",
         "--vars", json.dumps({**schemas, **(variables or {})}),
     ]  # fmt: skip
     with _spark_remote(), warnings.catch_warnings():

@@ -22,9 +22,9 @@ def generate(*arguments: str) -> None:
 
 @pytest.fixture(scope="session")
 def first_drop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files of some sixty firms over three years, received on `FIRST_DROP`."""
+    """Files of some forty firms over three years, received on `FIRST_DROP`."""
     folder = tmp_path_factory.mktemp("drops") / "first"
-    generate("--out", str(folder), "--firms", "60", "--years", "3", "--seed", "11")
+    generate("--out", str(folder), "--firms", "40", "--years", "3", "--seed", "11")
     return folder
 
 
