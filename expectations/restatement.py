@@ -45,6 +45,9 @@ WITH, WITHOUT = "restatement_with", "restatement_without"
 NO_FEATURES = frozenset({"as_of", "enterprise_id", "history_months", "known_at_is_assumed"})
 NEAR_ZERO = ("_ratio", "_log")
 WORD = re.compile(r"\w+")
+FEW = 2000  # names that a statement can hold
+FEW_ROWS = 100_000  # that every task can hold
+REACH_MONTHS = 25  # the longest window of features of trade, two full years, and the month of the date
 SAME = 1e-9  # of a value: what two ways of adding doubles may differ by
 
 
@@ -253,11 +256,7 @@ class _Candidate:
 
     def impact(self, partition: date) -> Impact:
         """What the restating rows do as of the partition's date, or of the day when the last of them is known."""
-        known = [
-            f"SELECT max(told.known_at) AS moment FROM {self.after[t]} AS told JOIN {rows} AS hit "
-            f"ON {restating.same('told', 'hit', (*self.facts[t].keys, 'version_no'))}"
-            for t, rows in self.rows.items()
-        ]
+        known = [f"SELECT max(known_at) AS moment FROM {rows}" for rows in self.rows.values()]
         last = self.spark.sql(f"SELECT {known_on('max(moment)')} FROM ({' UNION ALL '.join(known)})").collect()[0][0]
         as_of = max(partition, last or partition)
         there = f"SELECT count(DISTINCT enterprise_id) FROM {self.after[ENTERPRISES]} WHERE known_at <= {moment(as_of)}"
@@ -298,14 +297,17 @@ class _Candidate:
         for table, rows in self.rows.items():
             told = f"{self.after[table]} AS told JOIN {rows} AS hit ON "
             told += restating.same("told", "hit", self.facts[table].keys)
-            named = f"SELECT '{table}' AS table_name, hit.batch_id"
+            # Of few restating rows the engine need not move what they are looked for in.
+            few = self.spark.table(rows).limit(FEW_ROWS).count() < FEW_ROWS
+            named = f"SELECT {'/*+ BROADCAST(hit) */ ' if few else ''}'{table}' AS table_name, hit.batch_id"
             if table == INVOICES:
                 queries.append(f"{named}, told.enterprise_id FROM {told}")
                 # A seller's share of trade within the portfolio rests on its buyers' records too.
+                bought = f"({named}, told.invoice_number, told.issued_on FROM {told} WHERE told.direction = 'purchase')"
                 queries.append(
-                    f"{named}, sale.enterprise_id FROM {told} JOIN {self.after[table]} AS sale "
-                    "ON sale.direction = 'sale' AND told.direction = 'purchase' "
-                    "AND sale.invoice_number = told.invoice_number AND sale.issued_on = told.issued_on"
+                    f"SELECT {'/*+ BROADCAST(bought) */ ' if few else ''}bought.table_name, bought.batch_id, "
+                    f"sale.enterprise_id FROM {bought} AS bought JOIN {self.after[table]} AS sale ON sale.direction = "
+                    "'sale' AND sale.invoice_number = bought.invoice_number AND sale.issued_on = bought.issued_on"
                 )
             sources = [s for family in self.families for s in family.sources if s.table == table]
             queries += [f"{named}, {self._owner(source, told)}" for source in sources]
@@ -331,8 +333,13 @@ class _Candidate:
         """Computes both sides: features first, then bands where there is a champion."""
         from ml import bands
 
-        after = self._features(impact.as_of, WITH, self.after)
-        before = self._features(impact.as_of, WITHOUT, self.before) if INVOICES in self.facts else after
+        touched = self._touched(set().union(*impact.owners.values()))
+        own = self._own_invoices(impact.as_of, touched)
+        after = before = self._features(impact.as_of, WITH, own, touched)
+        if INVOICES in self.facts:
+            kept = restating.without(self.facts[INVOICES], own, self.rows[INVOICES])
+            own = self._view(kept, f"{WITHOUT}_own_invoice", stored=True)
+            before = self._features(impact.as_of, WITHOUT, own, touched)
         kept = [f.name for f in self.families if not any(source.table in self.facts for source in f.sources)]
         new = self._frame(after, self._sources(impact.as_of, self.after, WITH))
         spine = WITHOUT if INVOICES in self.facts else WITH
@@ -344,17 +351,35 @@ class _Candidate:
             impact.before = bands.of_features(self.spark, model, before)
             impact.after = bands.of_features(self.spark, model, after)
 
-    def _features(self, as_of: date, prefix: str, silver: Mapping[str, str]) -> DataFrame:
-        """Features of invoices of the touched enterprises, as the view that the prefix names."""
-        touched = f"enterprise_id IN (SELECT enterprise_id FROM {TOUCHED})"
-        # Buyers' records of the same invoices are read for the trade within the portfolio.
-        invoices = (
-            f"SELECT * FROM {silver[INVOICES]} WHERE {touched} OR (direction = 'purchase' AND invoice_number IN "
-            f"(SELECT invoice_number FROM {silver[INVOICES]} WHERE direction = 'sale' AND {touched}))"
+    def _touched(self, enterprises: Set[str]) -> str:
+        """SQL: a row is of a touched enterprise; by their names where these are few, for which whole files are passed
+        over."""
+        if len(enterprises) > FEW:
+            return f"enterprise_id IN (SELECT enterprise_id FROM {TOUCHED})"
+        named = ", ".join("'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'" for name in sorted(enterprises))
+        return f"enterprise_id IN ({named})"
+
+    def _own_invoices(self, as_of: date, touched: str) -> str:
+        """What the candidate has of the invoices of touched enterprises, and what their buyers have of the same.
+
+        Buyers' records are read for trade within the portfolio, as far back as windows reach.
+        """
+        invoices = self.after[INVOICES]
+        sold = f"SELECT DISTINCT invoice_number FROM {invoices} WHERE direction = 'sale' AND {touched}"
+        within = f"issued_on >= add_months(date'{as_of.replace(day=1)}', -{REACH_MONTHS})"
+        bought = f"SELECT * FROM {invoices} WHERE direction = 'purchase' AND NOT {touched} AND {within}"
+        query = (
+            f"SELECT * FROM {invoices} WHERE {touched} UNION ALL "
+            f"SELECT told.* FROM ({bought}) AS told LEFT SEMI JOIN ({sold}) AS sold "
+            "ON told.invoice_number = sold.invoice_number"
         )
-        enterprises = f"SELECT * FROM {silver[ENTERPRISES]} WHERE {touched}"
+        return self._view(query, f"{WITH}_own_invoice", stored=True)
+
+    def _features(self, as_of: date, prefix: str, invoices: str, touched: str) -> DataFrame:
+        """Features of invoices of the touched enterprises, as the view that the prefix names."""
+        enterprises = f"SELECT * FROM {self.after[ENTERPRISES]} WHERE {touched}"
         relations = {
-            INVOICES: self._view(invoices, f"{prefix}_own_invoice", stored=True),
+            INVOICES: invoices,
             ENTERPRISES: self._view(enterprises, f"{prefix}_own_enterprise", stored=True),
         }
         invoice_features.compute(self.spark, [as_of], relations, prefix)

@@ -187,7 +187,7 @@ def _reach_query(fact: Fact, published: str) -> str:
 
 
 def statement(fact: Fact, among: Sides) -> str:
-    """The query of the restating rows: keys, `version_no`, `batch_id` and `kind`, one row a version of a record.
+    """The query of the restating rows: keys, `version_no`, `batch_id`, `known_at` and `kind`, one row a version.
 
     A row is new where readers have no row of its batch. A record's state is its highest version; that of readers is
     compared with the candidate's, so that versions which came out of order restate only what they change.
@@ -202,8 +202,8 @@ def statement(fact: Fact, among: Sides) -> str:
     horizon = f"add_months(trunc(reach.month, 'month'), -{LATE_AFTER_MONTHS})"
     if fact.by_event:
         return (
-            f"SELECT {keys}, version_no, batch_id, 'late' AS kind FROM ({new}) AS new CROSS JOIN {reach} AS reach "
-            f"WHERE {fact.day} < {horizon}"
+            f"SELECT {keys}, version_no, batch_id, known_at, 'late' AS kind FROM ({new}) AS new "
+            f"CROSS JOIN {reach} AS reach WHERE {fact.day} < {horizon}"
         )
     cells = [f"{fact.day} AS day", f"coalesce({fact.gone}, false) AS gone"]
     cells += [f"`{name}` AS `{name}`" for name in (*fact.figures, *fact.owners)]
@@ -220,7 +220,7 @@ def statement(fact: Fact, among: Sides) -> str:
             WHEN before.state.gone AND NOT after.state.gone THEN 'restated' END AS kind
         FROM after LEFT JOIN before ON {same("after", "before", fact.keys)} CROSS JOIN {reach} AS reach
     )
-    SELECT {", ".join(f"new.`{key}`" for key in fact.keys)}, new.version_no, new.batch_id, judged.kind
+    SELECT {", ".join(f"new.`{key}`" for key in fact.keys)}, new.version_no, new.batch_id, new.known_at, judged.kind
     FROM new JOIN judged ON {same("new", "judged", fact.keys)} WHERE judged.kind IS NOT NULL"""
 
 
