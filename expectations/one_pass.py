@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from expectations.report import Finding
 from expectations.suites import Expectation
+from lakehouse.literals import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -44,7 +45,7 @@ def finding(table: str, expected: Expectation, checked: int, broken: int) -> Fin
 
 
 def _literal(value: Any) -> str:
-    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'" if isinstance(value, str) else str(value)
+    return quoted(value) if isinstance(value, str) else str(value)
 
 
 def _not_in_set(of: Arguments) -> str:

@@ -24,6 +24,7 @@ from lakehouse import contracts, ledger, restatements, tables, waivers
 from lakehouse.contracts import Contract
 from lakehouse.gate_policy import BAND_MOVES, BLOCKING, MOVE_THAT_MATTERS, OFF, GatePolicy
 from lakehouse.known import known_on, moment
+from lakehouse.literals import quoted
 from lakehouse.restatements import OfEnterprise, OfFeature, OfSource
 from lakehouse.settings import get_settings
 from lakehouse.time import parse_partition, utc_now
@@ -356,7 +357,7 @@ class _Candidate:
         over."""
         if len(enterprises) > FEW:
             return f"enterprise_id IN (SELECT enterprise_id FROM {TOUCHED})"
-        named = ", ".join("'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'" for name in sorted(enterprises))
+        named = ", ".join(map(quoted, sorted(enterprises)))
         return f"enterprise_id IN ({named})"
 
     def _own_invoices(self, as_of: date, touched: str) -> str:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from lakehouse import engine, ledger, tables
 from lakehouse.errors import GateFailed, ModelError
+from lakehouse.literals import quoted
 from lakehouse.time import parse_partition
 from ml import staleness
 from ml.configuration import get_config
@@ -171,7 +172,7 @@ def explain(enterprise_id: str, as_of: str | None = None) -> dict:
         condition = f" AND as_of = date'{parse_partition(as_of).isoformat()}'" if as_of else ""
         found = (
             spark.table(tables.published_name(SCORES))
-            .where(f"enterprise_id = '{_safe(enterprise_id)}'{condition}")
+            .where(f"enterprise_id = {quoted(enterprise_id)}{condition}")
             .orderBy("as_of", ascending=False)
             .limit(1)
             .collect()
@@ -191,7 +192,7 @@ def explain(enterprise_id: str, as_of: str | None = None) -> dict:
         values = to_pandas(
             spark.sql(
                 f"SELECT {names} FROM {tables.at_version(FEATURES, scored_version)} "
-                f"WHERE enterprise_id = '{_safe(enterprise_id)}' AND as_of = date'{row['as_of']}'"
+                f"WHERE enterprise_id = {quoted(enterprise_id)} AND as_of = date'{row['as_of']}'"
             )
         )
     return {
@@ -199,11 +200,6 @@ def explain(enterprise_id: str, as_of: str | None = None) -> dict:
         "features": _feature_lines(card, values) if row["decision"] == "scored" else [],
         "score_range": list(card.score_range()),
     }
-
-
-def _safe(enterprise_id: str) -> str:
-    """An id as a SQL string's content."""
-    return enterprise_id.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def _feature_lines(card: Scorecard, values: pd.DataFrame) -> list[dict]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lakehouse import literals
 from ml.binning import nested_case, quoted, sql_double
 from ml.configuration import MinimumHistory
 from ml.reasons import MAX_REASONS, ReasonGroup
@@ -65,10 +66,6 @@ def score_sql(card: Scorecard, source: str, dialect: str = "spark", keep: tuple[
     )
 
 
-def _text(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
 def reasons_expression(card: Scorecard, groups: list[ReasonGroup]) -> str:
     """Spark: array<struct<code, feature, points, points_lost, text_en, text_zh>>, worst first, at most four."""
     best = card.best_points()
@@ -81,9 +78,9 @@ def reasons_expression(card: Scorecard, groups: list[ReasonGroup]) -> str:
         )
         points = " + ".join(f"`points__{name}`" for name in group.features)
         structs.append(
-            f"named_struct('code', {_text(group.code)}, 'feature', {_text(', '.join(group.features))}, "
-            f"'points', {points}, 'points_lost', {lost}, "
-            f"'text_en', {_text(group.text_en)}, 'text_zh', {_text(group.text_zh)})"
+            f"named_struct('code', {literals.quoted(group.code)}, "
+            f"'feature', {literals.quoted(', '.join(group.features))}, 'points', {points}, 'points_lost', {lost}, "
+            f"'text_en', {literals.quoted(group.text_en)}, 'text_zh', {literals.quoted(group.text_zh)})"
         )
     order = (
         "CASE WHEN a.points_lost > b.points_lost THEN -1 WHEN a.points_lost < b.points_lost THEN 1 "
@@ -98,7 +95,7 @@ def reasons_expression(card: Scorecard, groups: list[ReasonGroup]) -> str:
 
 def points_map_expression(card: Scorecard) -> str:
     """Spark: map feature → points; the values add up to the score."""
-    return "map(" + ", ".join(f"{_text(name)}, `points__{name}`" for name in card.features) + ")"
+    return "map(" + ", ".join(f"{literals.quoted(name)}, `points__{name}`" for name in card.features) + ")"
 
 
 def refer_expression(history: MinimumHistory, months_column: str, active_column: str) -> str:

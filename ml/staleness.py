@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse import tables
 from lakehouse.errors import StaleSource
+from lakehouse.literals import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -61,20 +62,16 @@ def apply(scored: DataFrame, stale: list[StaleFeed]) -> DataFrame:
     `degrade` changes nothing else. `refer` turns every row into a referral, which has a reason and no score, PD,
     grade, points or reasons; a row that was referred already keeps its own reason.
     """
-    told = ", ".join(_text(f"{feed.contract} {feed.age}") for feed in stale)
+    told = ", ".join(quoted(f"{feed.contract} {feed.age}") for feed in stale)
     marked = scored.selectExpr("*", f"CAST(array({told}) AS array<string>) AS stale_sources")
     referring = [feed for feed in stale if feed.effect == REFER]
     if not referring:
         return marked
     reason = "stale: " + "; ".join(f"{feed.contract} {feed.age}" for feed in referring)
     changed = {name: f"CAST(NULL AS {kind})" for name, kind in scored.dtypes if name in SCORED_ONLY}
-    changed |= {"decision": "'refer'", "refer_reason": f"coalesce(refer_reason, {_text(reason)})"}
+    changed |= {"decision": "'refer'", "refer_reason": f"coalesce(refer_reason, {quoted(reason)})"}
     return marked.selectExpr(*(f"{changed[name]} AS {name}" if name in changed else name for name in marked.columns))
 
 
 def _age(days: int | None, allowed: int) -> str:
     return "never pulled whole" if days is None else f"{days} days old, {allowed} allowed"
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

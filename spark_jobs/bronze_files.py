@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.contracts import Column, Contract
+from lakehouse.literals import quoted
 from spark_jobs.landing import Batch
 from spark_jobs.landing_files import ReceivedFile
 from spark_jobs.pull import schema_change
-from spark_jobs.row_rules import CORRUPT, FIELDS, RAW, UNREADABLE, quoted
+from spark_jobs.row_rules import CORRUPT, FIELDS, RAW, UNREADABLE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from lakehouse.contracts import DEFAULT_FORMATS, Column, Contract
+from lakehouse.literals import quoted
 from lakehouse.vault import forms
 
 if TYPE_CHECKING:
@@ -68,11 +69,6 @@ def apply(
         f"CASE WHEN size(reasons) > 0 THEN {_without_clear(contract, fields)} END AS raw",
         f"{line} AS raw_line",
     )
-
-
-def quoted(value: str) -> str:
-    """A text as an SQL literal."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _faults(contract: Contract, kinds: Mapping[str, str]) -> list[tuple[str, str]]:
