@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 AUDIT_SCHEMA = (
     "run_id string, layer string, versions map<string, bigint>, rules map<string, string>, audited_at timestamp"
 )
-# Below this, looking at all rows is as quick; and with more of them new, quicker.
-LEAST_ROWS = 1_000_000
-LARGEST_SHARE = 0.25
+LARGEST_SHARE = 0.25  # of a table's rows that are new; with more, looking at all of them is as quick
 NUMBERED = "ExpectTableRowCountToBeBetween"
 NAMED = re.compile(r"\{(?:(came|gone|before) |near (\w+) )?([a-z_.0-9]+)\}")
 
@@ -108,7 +106,7 @@ def find(
             return None
         place = tables.build_location(table)
         rows = delta_log.count(place, changed[table])
-        if rows < LEAST_ROWS or delta_log.written(place, before, changed[table]) > LARGEST_SHARE * rows:
+        if rows < differences.LEAST_ROWS or delta_log.written(place, before, changed[table]) > LARGEST_SHARE * rows:
             return None
         return _news(spark, table, before, changed[table])
 

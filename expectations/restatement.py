@@ -335,11 +335,15 @@ class _Candidate:
         from ml import bands
 
         touched = self._touched(set().union(*impact.owners.values()))
-        own = self._own_invoices(impact.as_of, touched)
+        enterprises = f"SELECT * FROM {self.after[ENTERPRISES]} WHERE {touched}"
+        own = {
+            INVOICES: self._own_invoices(impact.as_of, touched),
+            ENTERPRISES: self._view(enterprises, f"{WITH}_own_enterprise", stored=True),
+        }
         after = before = self._features(impact.as_of, WITH, own, touched)
         if INVOICES in self.facts:
-            kept = restating.without(self.facts[INVOICES], own, self.rows[INVOICES])
-            own = self._view(kept, f"{WITHOUT}_own_invoice", stored=True)
+            left = restating.without(self.facts[INVOICES], own[INVOICES], self.rows[INVOICES])
+            own = {**own, INVOICES: self._view(left, f"{WITHOUT}_own_invoice", stored=True)}
             before = self._features(impact.as_of, WITHOUT, own, touched)
         kept = [f.name for f in self.families if not any(source.table in self.facts for source in f.sources)]
         new = self._frame(after, self._sources(impact.as_of, self.after, WITH))
@@ -376,14 +380,9 @@ class _Candidate:
         )
         return self._view(query, f"{WITH}_own_invoice", stored=True)
 
-    def _features(self, as_of: date, prefix: str, invoices: str, touched: str) -> DataFrame:
+    def _features(self, as_of: date, prefix: str, own: Mapping[str, str], touched: str) -> DataFrame:
         """Features of invoices of the touched enterprises, as the view that the prefix names."""
-        enterprises = f"SELECT * FROM {self.after[ENTERPRISES]} WHERE {touched}"
-        relations = {
-            INVOICES: invoices,
-            ENTERPRISES: self._view(enterprises, f"{prefix}_own_enterprise", stored=True),
-        }
-        invoice_features.compute(self.spark, [as_of], relations, prefix)
+        invoice_features.compute(self.spark, [as_of], own, prefix)
         rows = f"SELECT * FROM {prefix}_{invoice_features.MODEL} WHERE {touched}"
         return self.spark.table(self._view(rows, prefix, stored=True))
 

@@ -20,6 +20,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from lakehouse import contracts, delta_log, differences, engine, known, tables
+from lakehouse.literals import quoted
 from lakehouse.settings import get_settings
 from spark_jobs.source_features.catalogue import Family, Source
 
@@ -32,9 +33,7 @@ LATE_AFTER_MONTHS = 3
 # Numbers of the row's way here, not of the fact.
 TRACE = frozenset({"version_no", "batch_sequence", "row_number", "schema_version"})
 NUMBERS = ("decimal", "bigint", "int", "smallint", "tinyint", "double", "float")
-# From this size on a table is read where something is new alone; with more new batches than this it is read as a whole.
-LARGE_ROWS = 1_000_000
-MOST_BATCHES = 500
+MOST_BATCHES = 500  # new ones, with which a large table is read where something is new alone
 WELL_WITHIN_DAYS = 62
 
 
@@ -146,14 +145,14 @@ def sides(spark: SparkSession, fact: Fact, now: int, before: int) -> Sides:
     invoices, what was told of a record before is read from the files that can tell. Views of the session are made.
     """
     whole = Sides(tables.at_version(fact.table, now), tables.at_version(fact.table, before))
-    if delta_log.count(tables.build_location(fact.table), before) < LARGE_ROWS:
+    if delta_log.count(tables.build_location(fact.table), before) < differences.LEAST_ROWS:
         return whole
     old, came = differences.in_own_files(spark, fact.table, before, now)
     name = f"new_{fact.table.replace('.', '_')}"
     batches = {row["batch_id"] for row in came.select("batch_id").distinct().collect()}
     if len(batches) > MOST_BATCHES or None in batches:
         return whole
-    told = ", ".join(f"'{batch}'" for batch in sorted(batches))
+    told = ", ".join(map(quoted, sorted(batches)))
     held = f"SELECT DISTINCT batch_id FROM {whole.published} WHERE batch_id IN ({told})" if told else ""
     fresh = sorted(batches - {row["batch_id"] for row in spark.sql(held).collect()}) if held else []
     came.where(came["batch_id"].isin(fresh)).localCheckpoint().createOrReplaceTempView(name)

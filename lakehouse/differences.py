@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
+# Of smaller tables looking at all rows is as quick.
+LEAST_ROWS = 1_000_000
+
+
 def in_own_files(spark: SparkSession, table: str, before: int, now: int) -> tuple[DataFrame, DataFrame]:
     """The rows of both versions, without what lies in files that both have: what a rewritten file took along with what
     is new stands on both sides. A version that was removed, or files of it, are an error once the rows are read."""

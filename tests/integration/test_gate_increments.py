@@ -12,7 +12,7 @@ import pytest
 from expectations import increments, restating, suites
 from expectations.gate import check, gate
 from expectations.report import Finding
-from lakehouse import engine, tables
+from lakehouse import differences, engine, tables
 from lakehouse.settings import Settings
 from spark_jobs import bronze, landing, silver
 from tests.drops import VOID, drop, invoice, sound_sales
@@ -62,7 +62,7 @@ FAULTS = {
 @pytest.fixture
 def second_day(lakehouse: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Two drops, the first of them passed; the versions of silver that wait after the second."""
-    monkeypatch.setattr(increments, "LEAST_ROWS", 0)
+    monkeypatch.setattr(differences, "LEAST_ROWS", 0)
     monkeypatch.setattr(increments, "LARGEST_SHARE", 1.0)
     old = sound_sales(40)
     drop("2020-03-01", sales=old, firms=["E1", "E2"])
@@ -101,7 +101,7 @@ def test_every_fault_is_found_among_what_is_new_as_among_all(
             told = broken(increments.suite(spark, news[INVOICE], expected))
             told |= {one.name for one in suites.SILVER_IDENTITIES if one.name not in held}
             with monkeypatch.context() as patch:
-                patch.setattr(increments, "LEAST_ROWS", 10**9)
+                patch.setattr(differences, "LEAST_ROWS", 10**9)
                 assert told == broken(check(spark, "silver", changed)), fault
             assert all(any(word.replace("_", " ") in rule for rule in told) for word in words), (fault, told)
             assert len(told) == len(words), (fault, told)
@@ -128,10 +128,10 @@ def assert_looked_at_as_a_whole_where_it_must_be(
 def assert_restated_alike(spark: Any, changed: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """What restates is found where something is new as among all rows: here the void version of an invoice."""
     published = tables.current_manifest().versions
-    _, of_all = restating.look(spark, [], changed, published)
     with monkeypatch.context() as patch:
-        patch.setattr(restating, "LARGE_ROWS", 0)
-        assert restating.look(spark, [], changed, published)[1] == of_all
+        patch.setattr(differences, "LEAST_ROWS", 10**9)
+        _, of_all = restating.look(spark, [], changed, published)
+    assert restating.look(spark, [], changed, published)[1] == of_all
     assert [one.records for one in of_all] == [{"deleted": 1}]
 
 

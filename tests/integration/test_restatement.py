@@ -22,7 +22,7 @@ from expectations import gate as gates
 from expectations import restatement
 from expectations import restating as restating_rows
 from expectations.gate import gate
-from lakehouse import engine, known, ledger, restatements, tables, waivers
+from lakehouse import differences, engine, known, ledger, restatements, tables, waivers
 from lakehouse.cli import main
 from lakehouse.errors import ConfigError, GateFailed
 from lakehouse.ledger import BatchAccount
@@ -300,7 +300,7 @@ def test_a_quarter_sent_anew_is_reported_held_approved_and_forgotten(
         waits = {table: tables.build_version(table) for table in (INVOICES, RETURNS)}
         looks = catalogue.load(), waits, tables.current_manifest().versions
         of_all = restating_rows.look(spark, *looks)[1]
-        monkeypatch.setattr(restating_rows, "LARGE_ROWS", 0)  # as large tables are read, where something is new
+        monkeypatch.setattr(differences, "LEAST_ROWS", 0)  # as large tables are read, where something is new
         assert of_all == restating_rows.look(spark, *looks)[1] and len(of_all) == 2
         assert spark.table(tables.published_name(RETURNS)).where("batch_id = 't2'").isEmpty()
 
