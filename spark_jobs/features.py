@@ -139,7 +139,7 @@ def observation_dates(spark: SparkSession, partition: str) -> list[date]:
     if first is None:
         return []
     dated = tables.is_published(spark, "silver.loan") and not tables.read(spark, "silver.loan").isEmpty()
-    return dates_by_rule(first, parse_partition(partition), _rule("dated_outcomes" if dated else "undated_outcomes"))
+    return dates_by_rule(first, parse_partition(partition), observation_rule("dated" if dated else "undated"))
 
 
 def _first_of_history(spark: SparkSession, partition: str) -> date | None:
@@ -169,7 +169,12 @@ def _month_serial(day: date) -> int:
     return day.year * 12 + day.month - 1
 
 
-def _rule(kind: str) -> dict[str, int]:
+def observation_rule(outcomes: str) -> dict[str, int]:
+    """The numbers by which `dates_by_rule` chooses dates in a lakehouse with `dated` or `undated` outcomes.
+
+    Raises ConfigError where `dbt_project/observation.yml` lacks one, or it is not positive.
+    """
+    kind = f"{outcomes}_outcomes"
     path = dbt_run.project_dir() / "observation.yml"
     content = plain_yaml.load_file(path)
     rule = {**(content.get(kind) or {}), "max_dates": content.get("max_dates")}

@@ -53,16 +53,16 @@ def test_the_reference_page_is_generated_from_the_definitions() -> None:
 
 
 def test_observation_dates_of_undated_outcomes_are_half_years() -> None:
-    rule = {"every_months": 6, "history_months": 24, "max_dates": 10}
+    rule = features.observation_rule("undated")
     dates = features.dates_by_rule(date(2016, 10, 4), date(2020, 3, 1), rule)
     assert dates == [date(2019, 1, 1), date(2019, 7, 1), date(2020, 1, 1)]
 
 
-def test_observation_dates_of_dated_outcomes_are_quarters_up_to_the_drop() -> None:
-    rule = {"every_months": 3, "history_months": 12, "max_dates": 10}
-    dates = features.dates_by_rule(date(2021, 1, 5), date(2024, 1, 1), rule)
-    assert len(dates) == 9
-    assert (dates[0], dates[-1]) == (date(2022, 1, 1), date(2024, 1, 1))
+def test_observation_dates_of_dated_outcomes_are_months_up_to_the_drop() -> None:
+    rule = features.observation_rule("dated")
+    dates = features.dates_by_rule(date(2021, 1, 5), date(2024, 1, 20), rule)
+    assert len(dates) == 25
+    assert (dates[0], dates[1], dates[-1]) == (date(2022, 1, 1), date(2022, 2, 1), date(2024, 1, 1))
     assert features.dates_by_rule(date(2021, 1, 5), date(2021, 12, 31), rule) == []
 
 
@@ -76,5 +76,5 @@ def test_a_rule_without_a_number_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "observation.yml").write_text(rule)
     monkeypatch.setattr(features.dbt_run, "project_dir", lambda: tmp_path)
     with pytest.raises(ConfigError, match="dated_outcomes needs a positive whole number for every_months") as caught:
-        features._rule("dated_outcomes")
+        features.observation_rule("dated")
     assert str(tmp_path) in str(caught.value)
