@@ -6,9 +6,9 @@ Both sides read the same Parquet rows as silver's invoices (two versions for som
 purchase) and run the same models: dbt on Spark, and the same text translated for DuckDB with as many threads. All
 features of all dates are compared, also with plain SQL: date by date, the latest known versions found by a window
 function, no bases (`--spark-only` leaves DuckDB out). Then a day's invoices and voids are merged, and the features of
-that day are built. A loan makes outcomes dated, so that history has the dates that `dbt_project/observation.yml` asks of
-dated ones. The gates of silver and gold are measured apart. Bytes are those that Spark's tasks read and wrote, shuffles
-beside. Starts and stops an engine of its own.
+that day are built. A loan makes outcomes dated, so that history has the dates that `dbt_project/observation.yml` asks
+of dated ones. The gates of silver and gold are measured apart. Bytes are those that Spark's tasks read and wrote,
+shuffles beside. Starts and stops an engine of its own.
 """
 
 from __future__ import annotations
