@@ -44,6 +44,15 @@
     {%- else -%}true{%- endif %}
 {%- endmacro %}
 
+{#
+    A hint for rows that are handed to dates after it: partitioned once for all that is grouped or ordered then, and into as
+    many parts as there are dates, for to each part come many times its rows; for few dates, as their size asks for.
+#}
+{% macro parted_for_dates(columns) -%}
+    {%- set dates = var('as_of_dates') | length -%}
+    repartition({{ dates ~ ', ' if dates > 8 }}{{ columns }})
+{%- endmacro %}
+
 {# Families of features that are computed at every date; the values of all others stay for a month. #}
 {% macro families_of_every_date() -%}
     days
@@ -72,6 +81,13 @@
     {%- if var('carried_from', {}) -%}
     left semi join {{ ref('int_enterprise_months') }} as computed
         on {{ as_of }} = computed.as_of and {{ enterprise_id }} = computed.enterprise_id
+    {%- endif -%}
+{%- endmacro %}
+
+{# The same where rows have no date yet: the firms of whom windows are computed at any. #}
+{% macro and_computed(enterprise_id) -%}
+    {%- if var('carried_from', {}) -%}
+    and {{ enterprise_id }} in (select enterprise_id from {{ ref('int_enterprise_months') }})
     {%- endif -%}
 {%- endmacro %}
 

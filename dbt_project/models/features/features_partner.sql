@@ -1,38 +1,49 @@
 -- Definitions: features_partner.yml.
-with visible as (
+with reached as (
 
-    -- Partitioned once for all groupings below.
-    select /*+ repartition(dates.as_of, pairs.enterprise_id, pairs.direction) */
-        dates.as_of,
-        pairs.enterprise_id,
-        pairs.direction,
-        pairs.counterparty_id,
-        dates.month_serial - year(pairs.event_month) * 12 - month(pairs.event_month) as month_no,
-        pairs.valid_count,
-        pairs.valid_fen
-    from {{ ref('enterprise_pair_monthly') }} as pairs
-    inner join {{ ref('int_as_of') }} as dates
-        on pairs.counts_from <= dates.as_of
-        and pairs.event_month < dates.month_start
-        and pairs.event_month >= add_months(dates.month_start, -24)
-    {{ of_computed('pairs.enterprise_id') }}
-    where pairs.counterparty_id is not null and {{ within_reach('pairs.event_month', 24) }}
+    select /*+ {{ parted_for_dates('enterprise_id, direction') }} */ *
+    from {{ ref('enterprise_pair_monthly') }}
+    where
+        counterparty_id is not null
+        and {{ within_reach('event_month', 24) }}
+        {{ and_computed('enterprise_id') }}
+
+),
+
+states as (
+
+    -- What is known of a pair's month from one day on, until another (NULL: the last).
+    select
+        enterprise_id,
+        direction,
+        counterparty_id,
+        event_month,
+        counts_from,
+        lead(counts_from) over the_month as counts_until,
+        sum(valid_count) over the_month as valid_count,
+        sum(valid_fen) over the_month as valid_fen
+    from reached
+    window the_month as (partition by enterprise_id, direction, counterparty_id, event_month order by counts_from)
 
 ),
 
 pair_months as (
 
     select
-        as_of,
-        enterprise_id,
-        direction,
-        counterparty_id,
-        month_no,
-        sum(valid_count) as valid_count,
-        sum(valid_fen) as valid_fen
-    from visible
-    group by as_of, enterprise_id, direction, counterparty_id, month_no
-    having sum(valid_count) > 0
+        dates.as_of,
+        states.enterprise_id,
+        states.direction,
+        states.counterparty_id,
+        dates.month_serial - year(states.event_month) * 12 - month(states.event_month) as month_no,
+        states.valid_fen
+    from states
+    inner join {{ ref('int_as_of') }} as dates
+        on states.counts_from <= dates.as_of
+        and (states.counts_until is null or states.counts_until > dates.as_of)
+        and states.event_month < dates.month_start
+        and states.event_month >= add_months(dates.month_start, -24)
+    {{ of_computed('states.enterprise_id') }}
+    where states.valid_count > 0
 
 ),
 

@@ -24,29 +24,39 @@ with valid as (
 
 ),
 
+placed as (
+
+    select /*+ {{ parted_for_dates('enterprise_id, direction') }} */
+        * except (purchases),
+        case when direction = 'sale' then purchases end as purchases
+    from valid
+    where true {{ and_computed('enterprise_id') }}
+
+),
+
 invoices as (
 
     select
         dates.as_of,
-        valid.enterprise_id,
-        valid.direction,
-        valid.amount_fen,
-        not valid.is_red as is_blue,
-        dayofmonth(valid.issued_on) >= 26 as is_month_end,
-        dayofweek(valid.issued_on) in (1, 7) as is_weekend,
-        valid.total_fen > 0 and valid.total_fen % 100000 = 0 as is_round,
-        valid.direction = 'sale' and exists(
-            valid.purchases,
+        placed.enterprise_id,
+        placed.direction,
+        placed.amount_fen,
+        not placed.is_red as is_blue,
+        dayofmonth(placed.issued_on) >= 26 as is_month_end,
+        dayofweek(placed.issued_on) in (1, 7) as is_weekend,
+        placed.total_fen > 0 and placed.total_fen % 100000 = 0 as is_round,
+        coalesce(exists(
+            placed.purchases,
             bought -> bought.known_day <= dates.as_of
                 and (bought.superseded_day is null or bought.superseded_day > dates.as_of)
-        ) as is_matched
-    from valid
+        ), false) as is_matched
+    from placed
     inner join {{ ref('int_as_of') }} as dates
-        on valid.issued_on < dates.month_start
-        and valid.issued_on >= add_months(dates.month_start, -12)
-        and valid.known_day <= dates.as_of
-        and (valid.superseded_day is null or valid.superseded_day > dates.as_of)
-    {{ of_computed('valid.enterprise_id') }}
+        on placed.issued_on < dates.month_start
+        and placed.issued_on >= add_months(dates.month_start, -12)
+        and placed.known_day <= dates.as_of
+        and (placed.superseded_day is null or placed.superseded_day > dates.as_of)
+    {{ of_computed('placed.enterprise_id') }}
 
 ),
 

@@ -2,49 +2,54 @@
 -- year and what came after, per direction, to-the-day sums and gaps between days with valid invoices, from the daily sums
 -- known at as_of.
 
-with visible as (
+with reached as (
 
-    -- Partitioned once for all groupings and windows of the year.
-    select /*+ repartition(dates.as_of, flow.enterprise_id) */
-        dates.as_of,
-        dates.month_start,
-        flow.enterprise_id,
-        flow.direction,
-        flow.event_day,
-        flow.valid_count,
-        flow.valid_fen
-    from {{ ref('enterprise_flow_daily') }} as flow
-    inner join {{ ref('int_as_of') }} as dates
-        on flow.event_day < dates.as_of
-        and flow.event_day >= add_months(dates.month_start, -12)
-        and flow.known_day <= dates.as_of
-    where {{ within_reach('flow.event_day', 12) }}
+    select /*+ {{ parted_for_dates('enterprise_id') }} */
+        enterprise_id,
+        direction,
+        event_day,
+        known_day,
+        valid_count,
+        valid_fen
+    from {{ ref('enterprise_flow_daily') }}
+    where {{ within_reach('event_day', 12) }}
+
+),
+
+states as (
+
+    -- What is known of a day from one day on, until another (NULL: the last).
+    select
+        enterprise_id,
+        direction,
+        event_day,
+        known_day,
+        lead(known_day) over the_day as known_until,
+        sum(valid_count) over the_day as valid_count,
+        sum(valid_fen) over the_day as valid_fen
+    from reached
+    window the_day as (partition by enterprise_id, direction, event_day order by known_day)
 
 ),
 
 valid_days as (
 
     select
-        as_of,
-        month_start,
-        enterprise_id,
-        direction,
-        event_day,
-        sum(valid_count) as valid_count,
-        sum(valid_fen) as valid_fen
-    from visible
-    group by as_of, month_start, enterprise_id, direction, event_day
-    having sum(valid_count) > 0
-
-),
-
-marked as (
-
-    select
-        *,
-        event_day < month_start as in_year,
-        datediff(as_of, event_day) as days_back
-    from valid_days
+        dates.as_of,
+        states.enterprise_id,
+        states.direction,
+        states.event_day,
+        states.valid_count,
+        states.valid_fen,
+        states.event_day < dates.month_start as in_year,
+        datediff(dates.as_of, states.event_day) as days_back
+    from states
+    inner join {{ ref('int_as_of') }} as dates
+        on states.event_day < dates.as_of
+        and states.event_day >= add_months(dates.month_start, -12)
+        and states.known_day <= dates.as_of
+        and (states.known_until is null or states.known_until > dates.as_of)
+    where states.valid_count > 0
 
 ),
 
@@ -54,7 +59,7 @@ with_gaps as (
     select
         *,
         case when in_year then datediff(event_day, lag(event_day) over firm_days) end as gap_days
-    from marked
+    from valid_days
     window firm_days as (partition by as_of, enterprise_id, direction order by event_day)
 
 ),

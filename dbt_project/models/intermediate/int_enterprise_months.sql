@@ -18,31 +18,21 @@ with spine as (
 
 ),
 
-asked as (
-
-    select array_sort(collect_list(struct(as_of, month_start))) as dates from {{ ref('int_as_of') }}
-
-),
-
--- A day's row counts at every asked date from the first one on at which its month is over and it is known:
--- rows are summed by that date first, then these disjoint bands, far fewer, are handed to the dates after it.
+-- Rows are summed by the day from which on they count first; then these disjoint bands, far fewer, are handed to the
+-- dates whose windows have them.
 bands as (
 
     select
         flow.enterprise_id,
         flow.direction,
         year(flow.event_day) * 12 + month(flow.event_day) as event_month,
-        try_element_at(
-            filter(asked.dates, day -> flow.known_day <= day.as_of and flow.event_day < day.month_start), 1
-        ).as_of as first_as_of,
+        {{ counts_from('flow.event_day', 'flow.known_day') }} as counts_from,
         {% for measure in measures -%}
         sum(flow.{{ measure }}) as {{ measure }}{{ ',' if not loop.last }}
         {% endfor %}
     from {{ ref('enterprise_flow_daily') }} as flow
-    cross join asked
     where
-        exists(asked.dates, day -> flow.known_day <= day.as_of and flow.event_day < day.month_start)
-        and {{ within_reach('flow.event_day', 24) }}
+        {{ within_reach('flow.event_day', 24) }}
         {% if var('carried_from', {}) -%}
         and flow.enterprise_id in (select enterprise_id from spine)
         {%- endif %}
@@ -52,14 +42,13 @@ bands as (
 
 expanded as (
 
-    -- Partitioned once for this and the next grouping.
-    select /*+ repartition(dates.as_of, bands.enterprise_id) */
+    select
         dates.as_of,
         dates.month_serial - bands.event_month as month_no,
         bands.*
-    from bands
+    from (select /*+ {{ parted_for_dates('enterprise_id') }} */ * from bands) as bands
     inner join {{ ref('int_as_of') }} as dates
-        on bands.first_as_of <= dates.as_of
+        on bands.counts_from <= dates.as_of
         and bands.event_month between dates.month_serial - 24 and dates.month_serial - 1
 
 ),

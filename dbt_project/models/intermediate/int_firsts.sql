@@ -114,7 +114,7 @@ carried as (
 {%- endif %}
 asked as (
 
-    select array_sort(collect_list(as_of)) as dates from {{ ref('int_as_of') }}
+    select as_of, lag(as_of, 1, date '0001-01-01') over (order by as_of) as as_of_before from {{ ref('int_as_of') }}
 
 ),
 
@@ -122,20 +122,21 @@ told as (
 
     -- Each row counts from the first asked date on by which it is known and its day over. Partitioned once for all
     -- groupings and windows.{{ ' Nothing is read where no firm lost a day: who did is known before.' if carried }}
-    select /*+ repartition(flow.enterprise_id){{ ', broadcast(carried)' if carried }} */
+    select /*+ repartition(flow.enterprise_id), broadcast(asked){{ ', broadcast(carried)' if carried }} */
         flow.enterprise_id,
         flow.direction,
         flow.event_day,
         flow.invoice_count,
         flow.assumed_count,
         flow.valid_count,
-        try_element_at(filter(asked.dates, day -> flow.known_day <= day and flow.event_day < day), 1) as first_as_of
+        asked.as_of as first_as_of
     from {{ ref('enterprise_flow_daily') }} as flow
-    cross join asked
+    inner join asked
+        on greatest(flow.known_day, date_add(flow.event_day, 1)) > asked.as_of_before
+        and greatest(flow.known_day, date_add(flow.event_day, 1)) <= asked.as_of
     {% if carried -%}
     left semi join carried on carried.is_lost and flow.enterprise_id = carried.enterprise_id
     {% endif -%}
-    where exists(asked.dates, day -> flow.known_day <= day and flow.event_day < day)
 
 ),
 
