@@ -333,10 +333,10 @@ def promised(s, t, i):
 
 
 @entry
-def pick_bank(s):
-    """A bank by its share of the market: the first one by its own, the others evenly."""
+def pick_bank(s, drawn):
+    """The bank of a draw in 0…1, by shares of the market: the first one by its own, the others evenly."""
     others = len(s.cash) - len(s.firm) - SECTORS - 1
-    first, drawn = s.k.first_bank_share, s.rng.random()
+    first = s.k.first_bank_share
     if drawn < first:
         return np.int64(0)
     return 1 + min(np.int64((drawn - first) / (1.0 - first) * others), np.int64(others - 1))
@@ -344,9 +344,11 @@ def pick_bank(s):
 
 @inner
 def apply_for(s, t, i, amount, product, purpose):
-    """Files an application at a bank; it is decided some days later. The bank asks the bureau at once."""
+    """Files an application at a bank, in a guarantee circle at the circle's; it is decided some days later. The bank
+    asks the bureau at once."""
     f = s.firm[i]
-    f.app_bank = pick_bank(s)
+    drawn = s.rng.random()
+    f.app_bank = pick_bank(s, f.lot if f.circle >= 0 else drawn)
     f.app_amount = amount // 1_000_000 * 1_000_000
     f.app_product, f.app_purpose = product, purpose
     f.app_due = t + 3 + np.int64(s.rng.random() * 12)

@@ -110,6 +110,7 @@ class Population:
     parent: np.ndarray  # i4, firm that owns it, or −1
     group: np.ndarray  # i4, ownership group or −1
     circle: np.ndarray  # i4, guarantee circle or −1
+    lot: np.ndarray  # f8 in 0…1, the same in all of a circle: by it the market picks the one bank that lends to them
     core_id: np.ndarray  # i4, or −1
     platform_id: np.ndarray  # i4, or −1
     small_taxpayer: np.ndarray  # bool

@@ -126,7 +126,7 @@ def firms(pop: Population, base: np.ndarray, rng: np.random.Generator, knobs: Kn
     depth = np.rint(np.log(pop.price / params.RAW_PRICE_FEN) / -np.log(params.MATERIAL_SHARE) - 1).astype("i2")
     f["chain"], f["depth"], f["kind"], f["region"] = pop.chain, np.clip(depth, 0, DEPTHS - 1), pop.kind, pop.region
     f["founded"], f["circle"], f["group"] = pop.founded, pop.circle, pop.group
-    for name in ("skill", "honesty", "prudence", "patience", "price", "wage", "crop"):
+    for name in ("skill", "honesty", "prudence", "patience", "price", "wage", "crop", "lot"):
         f[name] = getattr(pop, name)
     f["prod"] = pop.productivity
     f["order"] = (pop.honesty < 0.3) + 2 * (pop.prudence < 0.3)

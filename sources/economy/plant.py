@@ -29,6 +29,7 @@ from sources.economy.interface import (
     Population,
 )
 from sources.economy.planted.catalogue import (
+    AT_FIRST_BANK,
     KIND,
     LOOK_ALIKES_AT_STANDARD,
     episodes_wanted,
@@ -305,6 +306,8 @@ def _guarantee_circles(drafts: _Drafts) -> None:
             windows.append((firms, max(int(population.founded[firms].max()), 0), drafts.calendar.days - 1))
     for _, row in drafts.add("guarantee_circle", windows):
         owners = population.owner[row["firm_ids"]]
+        if rng.random() < AT_FIRST_BANK:
+            population.lot[row["firm_ids"]] = 0.0
         share = ["phone"] if row["knows_rule"] else ["address", "phone"]
         for column in share:
             _share(population, "person", "person_id", owners, column, rng)

@@ -80,6 +80,13 @@ def circles(rng: np.random.Generator, region: np.ndarray, kind: np.ndarray) -> n
     return circle
 
 
+def lots(seed: int, circle: np.ndarray) -> np.ndarray:
+    """A draw for each guarantee circle, of all its members: a joint guarantee is a product of one bank, which lends to
+    all who are liable for each other. Firms outside of circles have 0, which nothing reads."""
+    drawn = stream(seed, "lenders of circles").random(int(circle.max(initial=-1)) + 1)
+    return np.append(drawn, 0.0)[circle]
+
+
 def staffing(rng: np.random.Generator, kind: np.ndarray, start: int) -> np.ndarray:
     """Staff: Pareto; cores take the largest draws; those founded later start smaller."""
     n = len(kind)
@@ -137,7 +144,8 @@ def create(firms: int, years: float, seed: int, first_day: np.datetime64) -> Pop
         owner=owner,
         parent=parent,
         group=group,
-        circle=circles(rng, region, kind),
+        circle=(circle := circles(rng, region, kind)),
+        lot=lots(seed, circle),
         core_id=core_id,
         platform_id=platform_id,
         small_taxpayer=(staff < 8) & (rng.random(n) < 0.45) & ~core,

@@ -413,7 +413,7 @@ table(
     "Who stands in for whose loan; called and paid when it fails.",
     """
     guarantee_id i64, guarantor_id i32, firm_id i32, loan_id i64, amount_fen i64, from_on date, to_on date,
-    called_on date, paid_fen i64, planted_id i32!""",
+    called_on date, paid_fen i64, contact_phone str, planted_id i32!""",
 )
 table(
     "bureau_enquiry",

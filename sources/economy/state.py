@@ -45,7 +45,7 @@ FIRM = np.dtype(
         # fixed
         *fields("i8", "chain depth kind region payday order crop"),
         *fields("i8", "founded circle group"),
-        *fields("f8", "skill honesty prudence patience prod price base size thrift"),
+        *fields("f8", "skill honesty prudence patience prod price base size thrift lot"),
         *fields("i8", "wage rent"),
         *fields("i8", "small exempt retail core borrower fraud"),
         # condition

@@ -456,12 +456,13 @@ class Spill:
                 "to_on": dates(np.where(g["status"] == REPAID, g["closed"], FAR)),
                 "called_on": dates(g["called"]),
                 "paid_fen": g["guaranteed"],
+                "contact_phone": applicants(self.run.population, g["guarantor"])["contact_phone"],
             },
         )
 
 
 def applicants(pop: Population, firm: np.ndarray) -> dict[str, pa.Array]:
-    """Device and phone from which a firm's owner applies."""
+    """Device and phone from which a firm's owner applies; the phone that he leaves as a guarantor."""
     person = pop.tables["person"]
     at = np.searchsorted(person["person_id"].to_numpy(), pop.owner[firm])
     return {"device_id": person["device_id"].take(at), "contact_phone": person["phone"].take(at)}

@@ -108,6 +108,7 @@ def test_natural_persons_fields_are_sealed() -> None:
         ("business_registry__shareholder", "owner_name"), ("business_registry__shareholder", "owner_code"),
         ("courts__case", "plaintiff_name"), ("courts__case", "plaintiff_code"),
         ("core_bank__application", "device_id"), ("core_bank__application", "contact_phone"),
+        ("core_bank__guarantee", "contact_phone"),
         ("field__visit", "author_name"),
     }  # fmt: skip
     assert all(column.data_subject and column.token_kind for column in sealed.values())

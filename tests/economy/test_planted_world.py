@@ -58,6 +58,16 @@ def test_honest_general_taxpayers_declare_what_they_invoiced(rows):
     assert ((frame["fen"] - frame["declared"]).abs() <= 0.005 * frame["declared"] + 100).mean() > 0.99
 
 
+def test_a_guarantee_circle_borrows_from_one_bank(rows):
+    frame = rows("""
+        with member as (select planted_id, unnest(firm_ids) as firm_id from {planted} where kind = 'guarantee_circle')
+        select member.planted_id, count(distinct firm_id) as firms, count(distinct bank_id) as banks
+        from member join {loan} using (firm_id) group by member.planted_id""")
+    assert len(frame) >= 2
+    assert (frame["firms"] > 1).any()
+    assert (frame["banks"] == 1).all()
+
+
 def test_terminals_show_the_payments_of_the_day(rows):
     frame = rows("""
         with paid as (

@@ -515,6 +515,7 @@ class _Maker:
             row |= {"loan_id": loan["loan_id"], "amount_fen": 50_000_000, "from_on": loan["started_on"]}
             called = self.after(loan["started_on"], 150, 300) if number % 4 == 0 else None
             row |= {"to_on": None, "called_on": called, "paid_fen": 20_000_000 if called else 0}
+            row |= {"contact_phone": f"1380000{number:04d}"}
             rows.append(row)
         return rows
 

@@ -1,10 +1,11 @@
 {#
     Enterprise that guarantees a loan here, or has one guaranteed: whether it and the other, no kin by the register,
-    left one telephone number or bear one address; how many guarantees stand between firms with that mark; and how long
+    left one telephone number, applying or guaranteeing, or bear one address; how many guarantees stand between firms with that mark; and how long
     a circle of guarantees the two are in.
 #}
 with signed as (
     select guarantor.enterprise_id as guarantor_id, debtor.enterprise_id as debtor_id, told.signed_on,
+        told.contact_phone as guarantor_phone,
         greatest({{ known_on('told.known_at') }}, guarantor.known_on, debtor.known_on) as known_on
     from {{ silver('bank_guarantee') }} as told
     join {{ silver('bank_loan') }} as loan on loan.loan_number = told.loan_number and loan.version_no = 1
@@ -19,7 +20,12 @@ with signed as (
     group by guarantor_id, debtor_id
 ), marks as (
     select enterprise_id, contact_phone as mark, min(known_on) as known_on
-    from {{ fact('application') }} where contact_phone is not null group by enterprise_id, contact_phone
+    from (
+        select enterprise_id, contact_phone, known_on from {{ fact('application') }}
+        union all
+        select guarantor_id, guarantor_phone, known_on from signed
+    ) as left_here
+    where contact_phone is not null group by enterprise_id, contact_phone
     union all
     select enterprise_id, address, known_on from {{ fact('address') }}
 ), tied as (

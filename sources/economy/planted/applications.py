@@ -12,12 +12,12 @@ import pandas as pd
 from sources.economy.content import gather
 from sources.economy.content.facts import Facts
 from sources.economy.interface import WorldData
+from sources.economy.planted.catalogue import AT_FIRST_BANK
 from sources.economy.schema import FIRST_BANK
 from sources.economy.world import applicants
 
 WITHDRAWN_A_YEAR = 0.12
 RING_DAYS = 6
-AT_FIRST_BANK = 0.6  # of rings: the bank whose systems the world shows, which lends on line
 
 
 def withdrawn(world: WorldData, facts: Facts, rng: np.random.Generator) -> pd.DataFrame:

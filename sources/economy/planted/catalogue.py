@@ -137,6 +137,8 @@ KINDS = (
     ),
 )  # fmt: skip
 KIND = {kind.name: kind for kind in KINDS}
+# Of lies that one lender alone can see, the share that is told to the one whose systems the world shows.
+AT_FIRST_BANK = 0.8
 
 
 def episodes_wanted(firms: int, years: float, at_standard: int = AT_STANDARD) -> int:

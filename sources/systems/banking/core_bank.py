@@ -106,7 +106,7 @@ COLUMNS = {
         "month_status": "loan_number month balance_fen days_past_due class updated_at",
         "collateral": "collateral_number loan_number kind object value_fen from_on to_on updated_at",
         "guarantee": "guarantee_number loan_number guarantor_number amount_fen from_on to_on called_on paid_fen "
-        "updated_at",
+        "contact_phone updated_at",
     }.items()
 }
 
@@ -189,12 +189,12 @@ def _guarantees() -> str:
         join client on client.firm_id = guarantor_id"""
     start = "greatest(office_time(from_on, guarantee_id, 'guarantee'), loan_at)"
     return f"""
-    select {common}, null, null, null, {start} from {joined}
+    select {common}, null, null, null, contact_phone, {start} from {joined}
     union all
-    select {common}, if(to_on <= called_on, to_on, null), called_on, paid_fen,
+    select {common}, if(to_on <= called_on, to_on, null), called_on, paid_fen, contact_phone,
         greatest(office_time(called_on, guarantee_id, 'call'), {start} + interval 1 second)
     from {joined} where called_on is not null
     union all
     select {common}, to_on, if(called_on <= to_on, called_on, null), if(called_on <= to_on, paid_fen, null),
-        greatest(office_time(to_on, guarantee_id, 'release'), {start} + interval 2 seconds)
+        contact_phone, greatest(office_time(to_on, guarantee_id, 'release'), {start} + interval 2 seconds)
     from {joined} where to_on is not null and (called_on is null or to_on <> called_on)"""

@@ -136,6 +136,7 @@ create table core_bank.guarantee (
     to_on date,
     called_on date,
     paid_fen bigint,
+    contact_phone text,
     updated_at timestamp not null
 );
 comment on table core_bank.guarantee is 'Who stands in for a loan here; call and payment show from called_on';
