@@ -105,11 +105,8 @@ def expand(text: str, what: str, **named: Any) -> str:
 
 
 def _dates(dates: Sequence[date]) -> str:
-    return f"SELECT as_of, {SERIAL.format('as_of')} AS month_serial FROM (SELECT explode({_array(dates)}) AS as_of)"
-
-
-def _array(dates: Sequence[date]) -> str:
-    return "array(" + ", ".join(f"date'{day}'" for day in dates) + ")"
+    days = ", ".join(f"date'{day}'" for day in dates)
+    return f"SELECT as_of, {SERIAL.format('as_of')} AS month_serial FROM (SELECT explode(array({days})) AS as_of)"
 
 
 def _kinds(here: Sequence[Source]) -> list[str]:
@@ -146,8 +143,8 @@ def _versions(table: str, relations: Mapping[str, str]) -> str:
 
 
 def _bands(source: Source, dates: Sequence[date]) -> str:
-    first, again = _array(dates), "try_element_at(filter({0}, d -> {1}), 1) AS {2}"
-    begins = f"cast(d AS timestamp) >= known_at AND d > {source.day}"
+    begins = f"known_at <= timestamp'{{0}} 00:00:00' AND {source.day} < date'{{0}}'"
+    ends = "superseded_when <= timestamp'{0} 00:00:00'"
     measures = [
         f"{FIRST[merge].format(expand(str(sql), f'{source.name}.{name}'))} AS {name}"
         for merge, named in source.months.items()
@@ -156,12 +153,17 @@ def _bands(source: Source, dates: Sequence[date]) -> str:
     return f"""SELECT {source.subject.column} AS entity, {SERIAL.format(source.day)} AS event_month, from_date, to_date,
     {_lines(measures)}
 FROM (
-    SELECT *, {again.format(first, begins, "from_date")},
-        {again.format(first, "cast(d AS timestamp) >= superseded_when", "to_date")}
+    SELECT *, {_first_date(dates, begins)} AS from_date,
+        {_first_date(dates, ends)} AS to_date
     FROM {source.name}_versions WHERE {_counted(source)}
 )
 WHERE from_date IS NOT NULL AND (to_date IS NULL OR to_date > from_date)
 GROUP BY {source.subject.column}, {SERIAL.format(source.day)}, from_date, to_date"""
+
+
+def _first_date(dates: Sequence[date], condition: str) -> str:
+    """The first asked date that meets a condition, NULL where none does; a filter of an array is not compiled."""
+    return "CASE " + " ".join(f"WHEN {condition.format(day)} THEN date'{day}'" for day in sorted(dates)) + " END"
 
 
 def _months(source: Source, subjects: str) -> str:
