@@ -1,7 +1,7 @@
 {#
     Enterprise that guarantees a loan here, or has one guaranteed: whether it and the other, no kin by the register,
-    left one telephone number, applying or guaranteeing, or bear one address; how many guarantees stand between firms with that mark; and how long
-    a circle of guarantees the two are in.
+    left one telephone number, applying or guaranteeing, or bear one address; how many guarantees stand between firms with
+    that mark; and how long a circle of guarantees the two are in.
 #}
 with signed as (
     select guarantor.enterprise_id as guarantor_id, debtor.enterprise_id as debtor_id, told.signed_on,
